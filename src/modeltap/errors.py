@@ -1,0 +1,278 @@
+"""Every error that a caller can see, as one drawn tree.
+
+    ModeltapError                      code, status, message, may a retry help
+    ├─ ClientError                     the caller can mend it
+    │  ├─ ValidationException          400  control API: references, states, shapes
+    │  ├─ ValidationError              400  runtime: endpoint, variant, header
+    │  ├─ ResourceInUse                400
+    │  ├─ ResourceNotFound             400
+    │  ├─ UnknownOperation             400  in AWS's model, not served here
+    │  ├─ SerializationException       400  a body that is not of its protocol
+    │  ├─ PayloadTooLarge              413
+    │  ├─ NoSuchEntity                 404  IAM
+    │  ├─ AuthError                    403  signature and credential faults, each with AWS's code
+    │  └─ StoreError                   4xx  S3's own codes, one class a code
+    ├─ ModelError                      424  the model answered with an error, or not at all
+    └─ ServerError                     a retry may help
+       ├─ InternalFailure              500
+       └─ ServiceUnavailable           503
+
+A leaf owns its AWS code and HTTP status; the message is given where it is raised, in AWS's words
+where they are known (contract §2.7, §2.8). No message carries a payload, a secret or a signature.
+"""
+
+from typing import Any, ClassVar
+
+
+class ModeltapError(Exception):
+    """Base of all; never raised itself."""
+
+    code: ClassVar[str] = "InternalFailure"
+    status: ClassVar[int] = 500
+    retry: ClassVar[bool] = False
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+    @property
+    def members(self) -> dict[str, Any]:
+        """Give the modelled members beside the message, by their wire names."""
+        return {}
+
+
+class ClientError(ModeltapError):
+    status = 400
+
+
+class ValidationException(ClientError):
+    code = "ValidationException"
+
+
+class ValidationError(ClientError):
+    code = "ValidationError"
+
+
+class ResourceInUse(ClientError):
+    code = "ResourceInUse"
+
+
+class ResourceNotFound(ClientError):
+    code = "ResourceNotFound"
+
+
+class UnknownOperation(ClientError):
+    code = "UnknownOperationException"
+
+
+class SerializationException(ClientError):
+    code = "SerializationException"
+
+
+class PayloadTooLarge(ClientError):
+    code = "PayloadTooLargeException"
+    status = 413
+
+
+class NoSuchEntity(ClientError):
+    code = "NoSuchEntity"
+    status = 404
+
+
+# ---------------------------------------------------------------- authentication
+
+
+class AuthError(ClientError):
+    status = 403
+
+
+class AccessDenied(AuthError):
+    code = "AccessDenied"
+
+
+class MissingAuthenticationToken(AuthError):
+    code = "MissingAuthenticationTokenException"
+
+
+class IncompleteSignature(AuthError):
+    code = "IncompleteSignatureException"
+    status = 400
+
+
+class InvalidClientTokenId(AuthError):
+    """The key id is not ours."""
+
+    code = "UnrecognizedClientException"
+
+
+class SignatureDoesNotMatch(AuthError):
+    code = "InvalidSignatureException"
+
+
+class RequestTimeTooSkewed(AuthError):
+    code = "RequestTimeTooSkewed"
+
+
+class PayloadHashMismatch(AuthError):
+    """The body is not the one that was signed."""
+
+    code = "XAmzContentSHA256Mismatch"
+    status = 400
+
+
+# ---------------------------------------------------------------- S3
+
+
+class StoreError(ClientError):
+    """S3's errors. Codes and statuses: S3 API reference, error responses."""
+
+
+class NoSuchBucket(StoreError):
+    code = "NoSuchBucket"
+    status = 404
+
+
+class NoSuchKey(StoreError):
+    code = "NoSuchKey"
+    status = 404
+
+
+class NoSuchUpload(StoreError):
+    code = "NoSuchUpload"
+    status = 404
+
+
+class BucketAlreadyOwnedByYou(StoreError):
+    code = "BucketAlreadyOwnedByYou"
+    status = 409
+
+
+class BucketNotEmpty(StoreError):
+    code = "BucketNotEmpty"
+    status = 409
+
+
+class InvalidBucketName(StoreError):
+    code = "InvalidBucketName"
+
+
+class InvalidArgument(StoreError):
+    code = "InvalidArgument"
+
+
+class InvalidPart(StoreError):
+    code = "InvalidPart"
+
+
+class InvalidPartOrder(StoreError):
+    code = "InvalidPartOrder"
+
+
+class InvalidRange(StoreError):
+    code = "InvalidRange"
+    status = 416
+
+
+class BadDigest(StoreError):
+    code = "BadDigest"
+
+
+class IncompleteBody(StoreError):
+    code = "IncompleteBody"
+
+
+class EntityTooLarge(StoreError):
+    code = "EntityTooLarge"
+
+
+class MalformedXML(StoreError):
+    code = "MalformedXML"
+
+
+class PreconditionFailed(StoreError):
+    code = "PreconditionFailed"
+    status = 412
+
+
+class NotModified(StoreError):
+    code = "NotModified"
+    status = 304
+
+
+class MissingContentLength(StoreError):
+    code = "MissingContentLength"
+    status = 411
+
+
+class NotImplementedByStore(StoreError):
+    code = "NotImplemented"
+    status = 501
+
+
+# ---------------------------------------------------------------- the model
+
+
+class ModelError(ModeltapError):
+    """The model container failed an invocation (contract §2.8)."""
+
+    code = "ModelError"
+    status = 424
+
+    def __init__(self, message: str, *, status: int, body: str, log_stream_arn: str) -> None:
+        super().__init__(message)
+        self.original_status = status
+        self.original_body = body
+        self.log_stream_arn = log_stream_arn
+
+    @property
+    def members(self) -> dict[str, Any]:
+        server = self.original_status >= 500 or self.original_status == 0
+        return {
+            "ErrorCode": "INTERNAL_FAILURE_FROM_MODEL" if server else "CLIENT_ERROR_FROM_MODEL",
+            "LogStreamArn": self.log_stream_arn,
+            "OriginalMessage": self.original_body,
+            "OriginalStatusCode": self.original_status,
+        }
+
+
+# ---------------------------------------------------------------- ourselves
+
+
+class ServerError(ModeltapError):
+    retry = True
+
+
+class InternalFailure(ServerError):
+    code = "InternalFailure"
+
+
+class ServiceUnavailable(ServerError):
+    code = "ServiceUnavailable"
+    status = 503
+
+
+# ---------------------------------------------------------------- inside the house
+
+
+class HouseError(Exception):
+    """Base of the errors that cross rooms and never the wire."""
+
+
+class InstanceGone(HouseError):
+    """The instance is not there, or died with this call in flight.
+
+    `sent` tells whether a frame left: only a call that never left may go to another instance.
+    """
+
+    def __init__(self, instance: str, *, sent: bool) -> None:
+        super().__init__(f"instance {instance} is gone")
+        self.instance = instance
+        self.sent = sent
+
+
+class InvocationTimedOut(HouseError):
+    """The model did not answer within the invocation limit."""
+
+
+class LaunchFailed(HouseError):
+    """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
