@@ -6,9 +6,9 @@ resolves them once and writes `{home}/run/settings.json`, from which its process
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -83,7 +83,7 @@ class ExternalBucket(BaseModel):
     endpoint: str
     region: str = "us-east-1"
     access_key_id: str = ""
-    secret_access_key: SecretStr = SecretStr("")
+    secret_access_key: str = Field("", repr=False)
     allow_http: bool = False
 
 
@@ -92,33 +92,47 @@ class Settings(BaseSettings):
 
     model_config = SettingsConfigDict(frozen=True, env_prefix="MODELTAP_", extra="forbid")
 
-    home: Annotated[Path, Field(description="where all state lives")] = Path("~/.modeltap")
-    host: Annotated[str, Field(description="address to bind")] = "127.0.0.1"
-    port: Annotated[int, Field(description="port of the endpoints; bulk is this + 1", ge=1, le=65534)] = 8080
-    gateways: Annotated[int, Field(description="gateway processes", ge=1, le=64)] = 1
-    account: Annotated[str, Field(description="AWS account id to stand for", pattern=r"^\d{12}$")] = "000000000000"
-    region: Annotated[str, Field(description="AWS region to stand for")] = "us-east-1"
-    role: Annotated[str, Field(description="name of the execution role")] = "ModeltapExecutionRole"
+    home: Path = Field(Path("~/.modeltap"), description="where all state lives")
+    host: str = Field("127.0.0.1", description="address to bind")
+    port: int = Field(8080, description="port of the endpoints; bulk is this + 1", ge=1, le=65534)
+    gateways: int = Field(1, description="gateway processes", ge=1, le=64)
+    account: str = Field(
+        "000000000000", description="AWS account id to stand for", pattern=r"^\d{12}$"
+    )
+    region: str = Field("us-east-1", description="AWS region to stand for")
+    role: str = Field("ModeltapExecutionRole", description="name of the execution role")
 
-    body_bytes_max: Annotated[int, Field(description="largest request body of an invocation, bytes")] = 25 * MIB
-    header_seconds_max: Annotated[float, Field(description="deadline of a request's headers, s")] = 10.0
-    invocation_seconds_max: Annotated[float, Field(description="deadline of a model's answer, s")] = 60.0
-    startup_seconds_max: Annotated[float, Field(description="deadline of a model's first ping, s")] = 240.0
-    stop_seconds_max: Annotated[float, Field(description="from SIGTERM to SIGKILL of a model, s")] = 30.0
-    object_bytes_max: Annotated[int, Field(description="largest object of an embedded bucket, bytes")] = 5 * 1024 * MIB
+    body_bytes_max: int = Field(
+        25 * MIB, description="largest request body of an invocation, bytes"
+    )
+    header_seconds_max: float = Field(10.0, description="deadline of a request's headers, s")
+    invocation_seconds_max: float = Field(60.0, description="deadline of a model's answer, s")
+    startup_seconds_max: float = Field(240.0, description="deadline of a model's first ping, s")
+    stop_seconds_max: float = Field(30.0, description="from SIGTERM to SIGKILL of a model, s")
+    object_bytes_max: int = Field(
+        5 * 1024 * MIB, description="largest object of an embedded bucket, bytes"
+    )
 
-    capture_ring_bytes: Annotated[int, Field(description="ring of a gateway, bytes; a power of two")] = 64 * MIB
-    capture_drain_seconds: Annotated[float, Field(description="pause between two drains of a ring, s")] = 0.02
-    capture_sync_seconds: Annotated[float, Field(description="longest time a record is unsynced, s")] = 0.1
-    capture_seal_seconds: Annotated[float, Field(description="age at which a segment is sealed, s")] = 60.0
-    capture_seal_bytes: Annotated[int, Field(description="size at which a segment is sealed, bytes")] = 16 * MIB
-    capture_disk_stop_percent: Annotated[float, Field(description="disk use at which capture stops, %")] = 75.0
-    capture_disk_resume_percent: Annotated[float, Field(description="disk use below which it resumes, %")] = 70.0
-    capture_retry_seconds_max: Annotated[float, Field(description="longest pause between deliveries, s")] = 60.0
+    capture_ring_bytes: int = Field(
+        64 * MIB, description="ring of a gateway, bytes; a power of two"
+    )
+    capture_drain_seconds: float = Field(0.02, description="pause between two drains of a ring, s")
+    capture_sync_seconds: float = Field(0.1, description="longest time a record is unsynced, s")
+    capture_seal_seconds: float = Field(60.0, description="age at which a segment is sealed, s")
+    capture_seal_bytes: int = Field(
+        16 * MIB, description="size at which a segment is sealed, bytes"
+    )
+    capture_disk_stop_percent: float = Field(75.0, description="disk use at which capture stops, %")
+    capture_disk_resume_percent: float = Field(
+        70.0, description="disk use below which it resumes, %"
+    )
+    capture_retry_seconds_max: float = Field(
+        60.0, description="longest pause between deliveries, s"
+    )
 
-    external_buckets: Annotated[
-        dict[str, ExternalBucket], Field(description="buckets on a real S3-compatible store, by name")
-    ] = {}
+    external_buckets: dict[str, ExternalBucket] = Field(
+        {}, description="buckets on a real S3-compatible store, by name"
+    )
 
     @property
     def partition(self) -> Partition:
@@ -142,13 +156,21 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         home = Path(
-            init_settings().get("home") or env_settings().get("home") or cls.model_fields["home"].default
+            init_settings().get("home")
+            or env_settings().get("home")
+            or cls.model_fields["home"].default
         )
         file = TomlConfigSettingsSource(settings_cls, home.expanduser() / "settings.toml")
         return init_settings, env_settings, file
 
 
 def load(**given: object) -> Settings:
-    """Resolve the settings; what is given as None was not given. Raise `ValueError` on a bad one."""
-    settings = Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    """Resolve the settings; None means not given. Raise `ValueError` on a bad one."""
+    named: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    settings = Settings(**named)
     return settings.model_copy(update={"home": settings.home.expanduser().absolute()})
+
+
+def read(path: Path) -> Settings:
+    """Read the settings that `serve` resolved, in one of its own processes."""
+    return Settings.model_validate_json(path.read_bytes())
