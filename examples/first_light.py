@@ -52,7 +52,7 @@ def served() -> Iterator[None]:
     """Run `modeltap serve` on a fresh home; lead this process's AWS clients to it."""
     shutil.rmtree(HOME, ignore_errors=True)
     settings = {"MODELTAP_HOME": str(HOME), "MODELTAP_CAPTURE_SEAL_SECONDS": str(SEAL_SECONDS)}
-    log = tempfile.TemporaryFile()
+    log = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes to it as long as it lives
     server = subprocess.Popen(
         [MODELTAP, "serve", "--port", str(free_port())],
         env=os.environ | settings,
