@@ -160,6 +160,14 @@ class InvalidArgument(StoreError):
     code = "InvalidArgument"
 
 
+class InvalidRequest(StoreError):
+    code = "InvalidRequest"
+
+
+class IllegalLocationConstraint(StoreError):
+    code = "IllegalLocationConstraintException"
+
+
 class InvalidPart(StoreError):
     code = "InvalidPart"
 
@@ -183,6 +191,18 @@ class IncompleteBody(StoreError):
 
 class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
+
+
+class EntityTooSmall(StoreError):
+    code = "EntityTooSmall"
+
+
+class KeyTooLong(StoreError):
+    code = "KeyTooLongError"
+
+
+class MetadataTooLarge(StoreError):
+    code = "MetadataTooLarge"
 
 
 class MalformedXML(StoreError):
@@ -280,3 +300,31 @@ class KeysRefused(HouseError):
 
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class BucketsInUse(HouseError):
+    """Another process holds the folder of the embedded buckets."""
+
+
+class ObjectStoreError(HouseError):
+    """Base of what an object store can answer through its port (`objects/port.py`)."""
+
+
+class ObjectNotFound(ObjectStoreError):
+    """There is no object of that key."""
+
+
+class ObjectExists(ObjectStoreError):
+    """The key is taken, and the write was to create it."""
+
+
+class ObjectTooLarge(ObjectStoreError):
+    """The object is larger than the bound that the reader set."""
+
+
+class StoreRefused(ObjectStoreError):
+    """The store said no: configuration or credentials. A retry alone does not help."""
+
+
+class StoreUnavailable(ObjectStoreError):
+    """The store did not answer, or not for now; a write may or may not have happened."""
