@@ -1,8 +1,8 @@
 """How many records were sampled and dropped: one mapped page of counters for each writer.
 
-A page is a shared mapping of a file, so that a count survives a `kill -9` at any instruction (not a
-power cut; `settle` then repairs it from what the disk holds). Every counter is one aligned word with
-one writer. The writer (a gateway) holds a lock on its page for life.
+A page is a shared mapping of a file, so that a count survives a `kill -9` at any instruction (not
+a power cut; `settle_by` then repairs it from what the disk holds). Every counter is one aligned
+word with one writer. The writer (a gateway) holds a lock on its page for life.
 
     sampled    taken at the sampling decision; also the sequence number of that record
     framed     moved into the ring
@@ -13,7 +13,7 @@ one writer. The writer (a gateway) holds a lock on its page for life.
 Constraints: 4,096 pairs of endpoint and variant a page; later pairs share slot 0, whose records are
 counted and dropped (`slots_full`). Names of at most 63 bytes (the service model's bound).
 
-Format, little-endian words of 8 bytes; a slot is 256 bytes, a page is 1 MiB, nearly all of it a hole:
+Format, little-endian words of 8 bytes; a slot is 256 bytes, a page is 1 MiB, nearly all a hole:
 
     slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason …
     page    header slot: magic · slots in use; then slots 0 … 4094
@@ -75,7 +75,7 @@ class Counters:
     """One writer's page, open for writing and locked."""
 
     def __init__(self, folder: Path, writer: str) -> None:
-        """Open the page of `writer`, or make it. Raise `SpoolBusy` while another process holds it."""
+        """Open the page of `writer`, or make it. Raise `SpoolBusy` while it is held elsewhere."""
         path = page_path(folder, writer)
         if not _whole(path):
             _make(path)
@@ -146,7 +146,7 @@ class Counters:
         lost = max(0, count.sampled - framed - dropped + crash)
         self._words[at + _FRAMED] = framed
         self._words[at + _DROPPED + _REASONS.index(Drop.CRASH)] = lost
-        # A page that lost its last writes in a power cut knows of fewer records than the disk holds.
+        # After a power cut a page may know of fewer records than the disk holds: it is raised.
         self._words[at + _SAMPLED] = framed + dropped - crash + lost
         return lost - crash
 
@@ -214,13 +214,9 @@ def _whole(path: Path) -> bool:
 def _make(path: Path) -> None:
     """Make a page beside and rename it: killed anywhere, there is a whole page or none."""
     beside = path.with_suffix(".new")
-    with beside.open("wb", opener=_private) as file:
+    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(MAGIC.to_bytes(_WORD, "little"))
         file.truncate(PAGE_BYTES)
         file.flush()
         os.fsync(file.fileno())
     beside.replace(path)
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)

@@ -56,7 +56,7 @@ class SimulatedDisk:
     write_faults: list[int | None] = field(default_factory=list)
     sync_faults: list[int | None] = field(default_factory=list)
 
-    def used_percent(self, folder: Path) -> float:  # noqa: ARG002 - the port's signature
+    def used_percent(self, folder: Path) -> float:
         return self.percent
 
     def write(self, fd: int, data: bytes) -> None:

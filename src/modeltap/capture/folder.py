@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+QUARANTINE_BYTES_MAX = 64 * 1024 * 1024
+
 
 @dataclass(frozen=True, slots=True)
 class SpoolFolder:
@@ -57,3 +59,13 @@ def sync_folder(folder: Path) -> None:
         os.fsync(fd)
     finally:
         os.close(fd)
+
+
+def quarantine(spool: SpoolFolder, path: Path) -> None:
+    """Put a damaged segment aside; the oldest go when there is more than the bound."""
+    path.rename(spool.quarantine / f"{path.parent.name}-{path.name}")
+    kept = sorted(spool.quarantine.iterdir(), key=lambda file: file.lstat().st_mtime)
+    sizes = [file.lstat().st_size for file in kept]
+    while sum(sizes) > QUARANTINE_BYTES_MAX:
+        kept.pop(0).unlink()
+        sizes.pop(0)

@@ -1,4 +1,4 @@
-"""The captured record on its way: packed by the gateway, sorted by the spooler, read by the shipper.
+"""The captured record on its way: packed by gateway, sorted by spooler, read by shipper.
 
 Nothing is encoded here: bodies travel as the bytes that they are, because base64 and JSON on the
 hot path moved the loop's p99 from 3.6 to 15.7 ms at 6 MB. Format, little-endian:

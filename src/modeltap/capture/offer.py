@@ -3,9 +3,9 @@
 `offer` is synchronous, cannot raise and cannot block. A record that does not fit is dropped and
 counted; the answer was handed over before. Nothing is encoded, bodies are copied once.
 
-Constraints: a frame above 256 KiB is not copied in one turn of the loop: it waits, by reference, and
-`pump` writes one slice a turn. What waits is bounded by `WAITING_BYTES_MAX`; frames behind a waiting
-one wait too, so that a slot's sequence numbers stay in order in the ring.
+Constraints: a frame above 256 KiB is not copied in one turn of the loop: it waits, by reference,
+and `pump` writes one slice a turn. What waits is bounded by `WAITING_BYTES_MAX`; frames behind a
+waiting one wait too, so that a slot's sequence numbers stay in order in the ring.
 """
 
 from collections import deque
@@ -110,7 +110,7 @@ class Capture:
             self._counters.drop(slot, Drop.QUEUE_FULL)
             return
         self._waiting_bytes += size
-        self._waiting.append(_Waiting(slot, size, deque(map(memoryview, chunks))))
+        self._waiting.append(_Waiting(slot, size, deque(memoryview(chunk) for chunk in chunks)))
 
     def _slice(self, frame: _Waiting) -> None:
         left = SLICE_BYTES

@@ -27,7 +27,6 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-
 from crc32c import crc32c
 from uuid_utils import UUID
 
@@ -130,7 +129,11 @@ class RingReader:
         self._memory = _Memory.of(fd)
         self._words = self._memory.words
         self._cursor = self._words[_TAIL]
-        self.damaged = 0
+        self.damaged = 0  # frames whose checksum was wrong, so far
+
+    @property
+    def capacity(self) -> int:
+        return len(self._memory.data)
 
     @property
     def founded(self) -> bool:

@@ -9,11 +9,15 @@ Invariants
     * Data are synced before the rename, the folder after it; nothing is rewritten in place but the
       torn tail of an `.open` segment, which is cut off.
 
-Format: frames. `magic u32 | type u8 | pad 3 | length u32 | sequence u64 | CRC32C u32 | payload`, little-
-endian. The checksum covers frame head and payload and is seeded with the segment's name, so that a
-stale block of another file can never pass (SQLite's salt). Types: HEAD (label: first), REC (parcel),
-END (the label once more, so that a damaged HEAD costs no record; last). The label is
-`first inference_ns i64 | hour u32 | stream` (`frame.py`).
+Format: frames, little-endian, no gaps.
+
+    frame    magic u32 · type u8 · pad 3 · length u32 · sequence u64 · CRC32C u32 · payload
+    HEAD     payload: the label, `first inference_ns i64 · hour u32 · stream` (`frame.py`)
+    REC      payload: a parcel (`frame.py`)
+    END      payload: the label once more, so that a damaged HEAD costs no record
+
+The checksum covers frame head and payload and is seeded with the segment's name, so that a stale
+block of another file can never pass (SQLite's salt).
 
 Constraints: a payload is at most 64 MiB, checked before anything is allocated.
 """
@@ -47,6 +51,12 @@ class Type(IntEnum):
     HEAD = 1
     REC = 2
     END = 3
+
+
+_TYPES = frozenset(map(int, Type))
+
+Record = tuple[int, bytes]
+"""A sequence number and a parcel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +106,9 @@ class Scanned:
     """What a scan found: records in order, the label if one is left, and where good bytes end."""
 
     label: Label | None
-    records: tuple[tuple[int, bytes], ...]  # sequence number, parcel
-    intact: int  # bytes from the start to the first damage, or to the END frame
+    records: tuple[Record, ...]
+    intact_records: int  # how many of them stand before the first damage
+    intact_bytes: int  # from the start to the first damage, or to the END frame
 
 
 def pack(salt: int, kind: Type, sequence: int, payload: bytes) -> bytes:
@@ -108,16 +119,19 @@ def pack(salt: int, kind: Type, sequence: int, payload: bytes) -> bytes:
 
 def scan(data: bytes, salt: int) -> Scanned:
     """Read all good frames of any bytes whatever; what is damaged is passed over."""
-    label, records, intact, broken = None, [], 0, False
+    label: Label | None = None
+    records: list[Record] = []
+    intact_records = intact_bytes = 0
+    intact = True
     for start, end, kind, sequence, payload in _frames(data, salt):
-        broken = broken or start != intact or kind is Type.END
-        if not broken:
-            intact = end
+        intact = intact and start == intact_bytes and kind is not Type.END
         if kind is Type.REC:
             records.append((sequence, payload))
         elif label is None:
             label = Label.decode(payload)
-    return Scanned(label, tuple(records), intact)
+        if intact:
+            intact_records, intact_bytes = len(records), end
+    return Scanned(label, tuple(records), intact_records, intact_bytes)
 
 
 def _frames(data: bytes, salt: int) -> Iterator[tuple[int, int, Type, int, bytes]]:
@@ -136,7 +150,7 @@ def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, Type, int, bytes] |
     if start > len(data):
         return None
     _, kind, length, sequence = _HEAD.unpack_from(data, at)
-    if length > min(PAYLOAD_BYTES_MAX, len(data) - start) or kind not in Type:
+    if length > min(PAYLOAD_BYTES_MAX, len(data) - start) or kind not in _TYPES:
         return None
     payload = data[start : start + length]
     (crc,) = _CRC.unpack_from(data, at + _HEAD.size)
@@ -147,6 +161,8 @@ def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, Type, int, bytes] |
 
 def segment_files(folder: Path) -> Iterator[SegmentFile]:
     """Give a writer's segments in order of slot and sequence; other entries are passed over."""
+    if not folder.is_dir():
+        return
     with os.scandir(folder) as entries:
         names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
     for name in names:
@@ -164,26 +180,26 @@ def _name(identity: SegmentId) -> str:
 class Segment:
     """A segment that is being written. All calls raise `OSError` when the disk refuses."""
 
-    def __init__(self, path: Path, identity: SegmentId, label: Label, disk: Disk) -> None:
+    def __init__(self, file: SegmentFile, label: Label, disk: Disk, fd: int) -> None:
         """Use `create` or `adopt`."""
-        self.path = path
-        self.id = identity
+        self.path = file.path
+        self.id = file.id
         self.label = label
         self.last = 0  # sequence number of the last record
         self.count = self.size = 0
         self.dirty = False
-        self._synced = (0, 0)  # count, size
+        self._safe = (0, 0)  # count and size when the ring was last released
         self._disk = disk
-        self._salt = identity.salt
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW, 0o600)
+        self._fd = fd
 
     @classmethod
     def create(cls, folder: Path, identity: SegmentId, label: Label, disk: Disk) -> Self:
         """Begin a segment; its name is durable before its first record is."""
-        segment = cls(folder / f"{_name(identity)}.open", identity, label, disk)
+        path = folder / f"{_name(identity)}.open"
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+        segment = cls(SegmentFile(path, identity, None), label, disk, fd)
         try:
-            os.ftruncate(segment._fd, 0)
-            segment._write(pack(segment._salt, Type.HEAD, identity.first, label.encode()))
+            segment._write(pack(identity.salt, Type.HEAD, identity.first, label.encode()))
             sync_folder(folder)
         except OSError:
             segment.discard()
@@ -192,64 +208,70 @@ class Segment:
 
     @classmethod
     def adopt(cls, file: SegmentFile, disk: Disk) -> Self | None:
-        """Go on with what a dead predecessor left; None if it left no whole record.
+        """Go on with what a dead predecessor left; None if no whole record can be placed.
 
-        The tail is cut at the first frame that is not whole, and so is an END that was not yet
-        followed by its rename. What was cut is in the ring still, or died with it (`crash`).
+        The tail is cut at the first frame that is not whole, and so is an END that its rename did
+        not follow. What is cut is still in the ring, or died with it (`crash`).
         """
         scanned = scan(file.path.read_bytes(), file.id.salt)
-        if scanned.label is None or not scanned.records:
-            file.path.unlink()
+        if scanned.label is None or not scanned.intact_records:
             return None
-        segment = cls(file.path, file.id, scanned.label, disk)
-        whole = scan(file.path.read_bytes()[: scanned.intact], file.id.salt)
-        segment.count, segment.size = len(whole.records), scanned.intact
-        segment.last = whole.records[-1][0] if whole.records else 0
-        segment._cut(segment.count, segment.size)
+        fd = os.open(file.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
+        segment = cls(file, scanned.label, disk, fd)
+        segment._cut(scanned.intact_records, scanned.intact_bytes)
+        segment.last = scanned.records[scanned.intact_records - 1][0]
         segment.dirty = True
         return segment
 
-    def append(self, records: list[tuple[int, bytes]]) -> None:
-        """Append (sequence number, parcel) pairs, in order, in one write."""
-        self._write(b"".join(pack(self._salt, Type.REC, *record) for record in records))
+    def append(self, records: list[Record]) -> None:
+        """Append records, in order, in one write: all of them or none."""
+        salt = self.id.salt
+        self._write(b"".join(pack(salt, Type.REC, *record) for record in records))
         self.count += len(records)
         self.last = records[-1][0]
 
-    def end(self) -> None:
-        """Append the END frame; nothing but `sync` and `seal` may follow."""
-        self._write(pack(self._salt, Type.END, self.last, self.label.encode()))
-
     def sync(self) -> None:
         """Make all that was appended durable. After an error only `abandon` may follow."""
-        self._disk.sync(self._fd)
-        self._synced = self.count, self.size
-        self.dirty = False
+        if self.dirty:
+            self._disk.sync(self._fd)
+            self.dirty = False
+
+    def mark(self) -> None:
+        """Note that the ring has released all that is in here."""
+        self._safe = self.count, self.size
 
     def seal(self) -> None:
-        """Close a segment that was synced and hand it to the shipper."""
-        os.close(self._fd)
-        self.path.rename(self.path.with_name(f"{_name(self.id)}-{self.count:09d}.seal"))
-        sync_folder(self.path.parent)
+        """Close a segment that is marked and hand it to the shipper."""
+        self._write(pack(self.id.salt, Type.END, self.last, self.label.encode()))
+        self.sync()
+        self._hand_over()
 
     def abandon(self) -> None:
-        """Keep what was synced before, and no more: a failed sync has lost the rest for good.
+        """Hand over what was marked, and no more: the rest is still in the ring.
 
-        A second sync of the same file would answer "ok" (fsyncgate), so it is never tried.
+        A failed sync loses data for good, and a second one of the same file answers "ok"
+        (fsyncgate): so it is never tried, and this file takes no more records.
         """
-        count, size = self._synced
-        if not count:
+        count, size = self._safe
+        if count:
+            self._cut(count, size)
+            self._hand_over()
+        else:
             self.discard()
-            return
-        self._cut(count, size)
-        self.seal()
 
     def discard(self) -> None:
+        """Remove a segment of which the ring has released nothing."""
         os.close(self._fd)
         self.path.unlink()
 
     def close(self) -> None:
-        """Leave the segment open for an adopter."""
+        """Leave the segment as it is, for an adopter."""
         os.close(self._fd)
+
+    def _hand_over(self) -> None:
+        os.close(self._fd)
+        self.path.rename(self.path.with_name(f"{_name(self.id)}-{self.count:09d}.seal"))
+        sync_folder(self.path.parent)
 
     def _write(self, data: bytes) -> None:
         try:
