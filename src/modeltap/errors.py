@@ -160,6 +160,14 @@ class InvalidArgument(StoreError):
     code = "InvalidArgument"
 
 
+class InvalidRequest(StoreError):
+    code = "InvalidRequest"
+
+
+class IllegalLocationConstraint(StoreError):
+    code = "IllegalLocationConstraintException"
+
+
 class InvalidPart(StoreError):
     code = "InvalidPart"
 
@@ -183,6 +191,18 @@ class IncompleteBody(StoreError):
 
 class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
+
+
+class EntityTooSmall(StoreError):
+    code = "EntityTooSmall"
+
+
+class KeyTooLong(StoreError):
+    code = "KeyTooLongError"
+
+
+class MetadataTooLarge(StoreError):
+    code = "MetadataTooLarge"
 
 
 class MalformedXML(StoreError):
@@ -274,8 +294,16 @@ class InvocationTimedOut(HouseError):
     """The model did not answer within the invocation limit."""
 
 
+class KeysRefused(HouseError):
+    """The key folder cannot be used safely. The text says what to do."""
+
+
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class BucketsInUse(HouseError):
+    """Another process holds the folder of the embedded buckets."""
 
 
 class ObjectStoreError(HouseError):
