@@ -52,7 +52,8 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
     spooler has not synced yet: at most the last 100 ms.
     """
     spool = SpoolFolder(folder)
-    pending = _pending(spool, rings)
+    ledger = Ledger(spool.ledger) if spool.ledger.exists() else None
+    pending = _pending(spool, ledger, rings)
     sampled: Counter[tuple[str, str]] = Counter()
     waiting: Counter[tuple[str, str]] = Counter()
     dropped: dict[tuple[str, str], Counter[Drop]] = {}
@@ -62,7 +63,9 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
             sampled[pair] += slot.sampled
             waiting[pair] += pending[writer, slot.slot]
             dropped.setdefault(pair, Counter()).update(slot.dropped)
-    delivered = _delivered(spool)
+    delivered = ledger.totals() if ledger is not None else {}
+    if ledger is not None:
+        ledger.close()
     for pair, (_, corrupt) in delivered.items():
         dropped.setdefault(pair, Counter())[Drop.CORRUPT] += corrupt
     return [
@@ -91,38 +94,19 @@ def settle_dead(spool: SpoolFolder, living: Iterable[str]) -> int:
     return lost
 
 
-def _delivered(spool: SpoolFolder) -> dict[tuple[str, str], tuple[int, int]]:
-    if not spool.ledger.exists():
-        return {}
-    ledger = Ledger(spool.ledger)
-    totals = ledger.totals()
-    ledger.close()
-    return totals
-
-
-def _pending(spool: SpoolFolder, rings: Sequence[RingReader]) -> Counter[_Slot]:
+def _pending(
+    spool: SpoolFolder, ledger: Ledger | None, rings: Sequence[RingReader]
+) -> Counter[_Slot]:
     """Count what is in rings and segments, each record once, and not what is delivered."""
-    found: dict[SegmentId, int] = {}
-    for folder in spool.writer_folders():
-        found |= _on_disk(folder)
     pending: Counter[_Slot] = Counter()
-    settled = _settled(spool)
-    for segment, count in found.items():
-        if segment not in settled:
-            pending[segment.writer, segment.slot] += count
+    for folder in spool.writer_folders():
+        for segment, count in _on_disk(folder).items():
+            if ledger is None or not ledger.has(segment):
+                pending[segment.writer, segment.slot] += count
     for ring in rings:
         if ring.founded:
             pending.update(_in_ring(spool, ring))
     return pending
-
-
-def _settled(spool: SpoolFolder) -> set[SegmentId]:
-    if not spool.ledger.exists():
-        return set()
-    ledger = Ledger(spool.ledger)
-    segments = ledger.segments()
-    ledger.close()
-    return segments
 
 
 def _in_ring(spool: SpoolFolder, ring: RingReader) -> Counter[_Slot]:

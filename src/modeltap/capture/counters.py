@@ -184,6 +184,13 @@ def read_page(path: Path) -> list[SlotCount]:
     return list(_counts(page, page.cast("Q")))
 
 
+def slot_names(folder: Path, writer: str, slot: int) -> tuple[str, str]:
+    """Give a slot's endpoint and variant; empty where the page is gone."""
+    path = page_path(folder, writer)
+    counts = read_page(path) if _whole(path) else []
+    return next(((c.endpoint, c.variant) for c in counts if c.slot == slot), ("", ""))
+
+
 def _at(slot: int) -> int:
     return (slot + 1) * _SLOT_WORDS + _COUNTS
 

@@ -1,8 +1,8 @@
 """The delivery ledger: one row for each segment that has its object, so that nothing counts twice.
 
 `delivered` is a sum over rows, not a counter: a shipper killed between the object's acknowledgement
-and the segment's removal finds the row, or writes the same one again. SQLite, WAL, synchronous FULL:
-shipper writes, all others read. Losing the file loses counts, no record.
+and the segment's removal finds the row, or writes the same one again. SQLite, WAL, synchronous
+FULL: the shipper writes, all others read. Losing the file loses counts, no record.
 
 Constraints: one row of about 300 bytes a segment (a minute of one variant at most), kept for good.
 """
@@ -72,11 +72,6 @@ class Ledger:
         query = "SELECT slot, first, records + corrupt FROM delivery WHERE writer = ?"
         rows = self._connection.execute(query, (writer,))
         return {SegmentId(writer, slot, first): count for slot, first, count in rows}
-
-    def segments(self) -> set[SegmentId]:
-        """Name all segments that are settled."""
-        rows = self._connection.execute("SELECT writer, slot, first FROM delivery")
-        return {SegmentId(*row) for row in rows}
 
     def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
         """Sum up delivered and corrupt records by (endpoint, variant)."""
