@@ -328,3 +328,11 @@ class StoreRefused(ObjectStoreError):
 
 class StoreUnavailable(ObjectStoreError):
     """The store did not answer, or not for now; a write may or may not have happened."""
+
+
+class MalformedRecord(HouseError):
+    """These bytes are no captured record."""
+
+
+class SpoolBusy(HouseError):
+    """Another process works on this part of the spool: it must end first."""
