@@ -276,3 +276,7 @@ class InvocationTimedOut(HouseError):
 
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class UnreadableTable(HouseError):
+    """The routing file is not a table of a version that this gateway knows."""
