@@ -280,3 +280,11 @@ class LaunchFailed(HouseError):
 
 class UnreadableTable(HouseError):
     """The routing file is not a table of a version that this gateway knows."""
+
+
+class AnswerUnreadable(HouseError):
+    """The model's answer broke its bounds or its protocol; `status` is what it claimed, or 0."""
+
+    def __init__(self, reason: str, *, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
