@@ -288,3 +288,11 @@ class AnswerUnreadable(HouseError):
     def __init__(self, reason: str, *, status: int) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class BadRequest(HouseError):
+    """An HTTP message that is refused before its dialect is known; the connection is closed."""
+
+    def __init__(self, reason: str, *, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
