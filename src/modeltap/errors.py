@@ -296,3 +296,7 @@ class BadRequest(HouseError):
     def __init__(self, reason: str, *, status: int = 400) -> None:
         super().__init__(reason)
         self.status = status
+
+
+class BackendGone(HouseError):
+    """Control or store is not there, or died with this request in hand."""

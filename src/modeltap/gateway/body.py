@@ -32,6 +32,11 @@ class Body:
         self._waiter: asyncio.Future[None] | None = None
 
     @property
+    def is_awaited(self) -> bool:
+        """Tell whether the client still waits to be asked for the body (`100-continue`)."""
+        return self._proceed is not None and not self._chunks and not self.complete
+
+    @property
     def is_full(self) -> bool:
         return self._held > HELD_BYTES_MAX
 
@@ -76,7 +81,7 @@ class Body:
 
 
 async def read_whole(request: HttpRequest, bytes_max: int) -> bytes:
-    """Give a request's whole body. Raise `PayloadTooLarge`, before reading where it is announced."""
+    """Give a request's whole body. Raise `PayloadTooLarge`, unread where its length is told."""
     if isinstance(request.body, bytes):
         return request.body
     announced = request.header(b"content-length")

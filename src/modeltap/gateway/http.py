@@ -87,7 +87,6 @@ class Connection(asyncio.Protocol):
         self._head: Head | None = None
         self._head_bytes = 0
         self._body: Body | None = None
-        self._refusal: BadRequest | None = None
         self._turn: _Turn | None = None
         self._task: asyncio.Task[None] | None = None
         self._waiting: deque[_Turn | BadRequest] = deque()
@@ -115,15 +114,16 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         if self._deaf:
             return
-        was_in_head = self._head is not None
+        head = self._head
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
-            self._refuse(BadRequest("no other protocol is spoken here"))
-        except httptools.HttpParserError:
-            self._refuse(self._refusal or BadRequest("this is not well-formed HTTP"))
+            self._deaf = True  # the offer of another protocol is passed over; RFC 9110 §7.8
+        except httptools.HttpParserError as error:
+            self._refuse(_reason(error))
         # The parser holds an unfinished token back, so the bytes that it holds are counted here.
-        self._head_bytes = self._head_bytes + len(data) if was_in_head and self._head else 0
+        still = head is not None and head is self._head
+        self._head_bytes = self._head_bytes + len(data) if still else 0
         if self._head_bytes > LINE_BYTES_MAX + HEADERS_BYTES_MAX:
             self._refuse(BadRequest("the headers are too long or too many", status=431))
 
@@ -162,21 +162,23 @@ class Connection(asyncio.Protocol):
             self._read_deadline = self._connections.now() + self._connections.header_seconds_max
 
     def on_url(self, part: bytes) -> None:
-        self._guarded(lambda head: head.add_target(part))
+        assert self._head is not None
+        self._head.add_target(part)
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._guarded(lambda head: head.add_header(name, value))
+        if self._head is None:
+            raise BadRequest("trailers are not taken")
+        self._head.add_header(name, value)
 
     def on_headers_complete(self) -> None:
         version = self._parser.get_http_version()
-        self._guarded(lambda head: head.check(version))
         assert self._head is not None
+        self._head.check(version)
         turn = self._make_turn(self._head, version)
         self._head = None
         self._body = turn.body
         if len(self._waiting) >= PIPELINED_MAX:
-            self._refusal = BadRequest("too many requests wait on this connection", status=503)
-            raise self._refusal
+            raise BadRequest("too many requests wait on this connection", status=503)
         self._waiting.append(turn)
         self._next()
 
@@ -193,15 +195,6 @@ class Connection(asyncio.Protocol):
         if not self._parser.should_keep_alive():
             self._deaf = True
 
-    def _guarded(self, check: Callable[[Head], None]) -> None:
-        try:
-            if self._head is None:
-                raise BadRequest("trailers are not taken")
-            check(self._head)
-        except BadRequest as error:
-            self._refusal = error
-            raise
-
     def _make_turn(self, head: Head, version: str) -> _Turn:
         fields = dict(head.headers)
         has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
@@ -215,7 +208,11 @@ class Connection(asyncio.Protocol):
             secure=self._secure,
             peer=self._peer,
         )
-        return _Turn(request, version, body, self._parser.should_keep_alive())
+        return _Turn(request, version, body, self._keeps_alive(version))
+
+    def _keeps_alive(self, version: str) -> bool:
+        parser = self._parser
+        return version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
 
     # ------------------------------------------------------------ one after the other
 
@@ -229,6 +226,8 @@ class Connection(asyncio.Protocol):
                 self._turn = following
                 self._expect_body(following)
                 self._task = self._loop.create_task(self._run(following))
+        elif self._turn is None and self._draining:
+            self._close(unread=False)
         elif self._turn is None:
             self._expect_head()
         self._flow()
@@ -261,30 +260,37 @@ class Connection(asyncio.Protocol):
         """Hand an answer's bytes to the transport, as fast as the client takes them."""
         frame = framing(response, turn.request.method, turn.version)
         unread = turn.body is not None and not turn.body.complete
-        if frame is Framing.CLOSE or unread or self._draining:
+        last = self._draining and not self._waiting
+        if frame is Framing.CLOSE or unread or last:
             turn.keep_alive = False
         date = self._connections.date()
         head = encode_head(response, frame, keep_alive=turn.keep_alive, date=date)
         turn.started = True
         if isinstance(response.body, bytes):
-            self._transport.write(head if frame is Framing.NONE else head + response.body)
+            self._write(head if frame is Framing.NONE else head + response.body)
         else:
-            self._transport.write(head)
+            self._write(head)
             await self._stream(response.body, frame)
         turn.ended = True
 
     async def _stream(self, body: AsyncIterable[bytes], frame: Framing) -> None:
         async for part in body:
             if part and frame is not Framing.NONE:
-                self._transport.write(encode_chunk(part) if frame is Framing.CHUNKED else part)
+                self._write(encode_chunk(part) if frame is Framing.CHUNKED else part)
             if self._writable is not None:
                 await self._writable
         if frame is Framing.CHUNKED:
-            self._transport.write(LAST_CHUNK)
+            self._write(LAST_CHUNK)
 
     def _proceed(self) -> None:
         if self._turn is not None and not self._turn.started:
-            self._transport.write(CONTINUE)
+            self._write(CONTINUE)
+            self._open_window()
+
+    def _write(self, data: bytes) -> None:
+        # A transport that is closing may raise; its loss, on its way, ends the turn.
+        if not self._transport.is_closing():
+            self._transport.write(data)
 
     # ------------------------------------------------------------ ends
 
@@ -306,15 +312,17 @@ class Connection(asyncio.Protocol):
             response, Framing.LENGTH, keep_alive=False, date=self._connections.date()
         )
         assert isinstance(response.body, bytes)
-        self._transport.write(head + response.body)
+        self._write(head + response.body)
         self._close(unread=True)
 
     def _close(self, *, unread: bool) -> None:
         """Close once all is written; where the client may still be sending, hear it out first."""
         self._deaf = True
+        self._head = self._body = None
         self._waiting.clear()
-        if unread and self._transport.can_write_eof():
-            self._transport.write_eof()
+        if unread and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             self._read_deadline = self._connections.now() + LINGER_SECONDS
             self._flow()
         else:
@@ -341,7 +349,7 @@ class Connection(asyncio.Protocol):
             self._read_deadline = None
         else:
             self._transport.resume_reading()
-            if self._body is not None:
+            if self._body is not None and not self._body.is_awaited:
                 self._open_window()
 
     def _expect_head(self) -> None:
@@ -351,7 +359,7 @@ class Connection(asyncio.Protocol):
 
     def _expect_body(self, turn: _Turn) -> None:
         self._read_deadline = None
-        if turn.body is not None and not turn.body.complete:
+        if turn.body is not None and not turn.body.complete and not turn.body.is_awaited:
             self._open_window()
 
     def _open_window(self) -> None:
@@ -373,3 +381,13 @@ class Connection(asyncio.Protocol):
             self._refuse(BadRequest("the request came too slowly", status=408))
         else:
             self._close(unread=False)
+
+
+def _reason(error: httptools.HttpParserError) -> BadRequest:
+    """Give the guard's own refusal where it stopped the parser, else one for the parser's."""
+    cause = error.__context__
+    if isinstance(cause, BadRequest):
+        return cause
+    if isinstance(error, httptools.HttpParserCallbackError):
+        raise error
+    return BadRequest("this is not well-formed HTTP")
