@@ -295,3 +295,25 @@ class StaleVersion(HouseError):
 
     def __init__(self, kind: str, name: str) -> None:
         super().__init__(f"{kind} {name} was changed meanwhile")
+class ObjectStoreError(HouseError):
+    """Base of what an object store can answer through its port (`objects/port.py`)."""
+
+
+class ObjectNotFound(ObjectStoreError):
+    """There is no object of that key."""
+
+
+class ObjectExists(ObjectStoreError):
+    """The key is taken, and the write was to create it."""
+
+
+class ObjectTooLarge(ObjectStoreError):
+    """The object is larger than the bound that the reader set."""
+
+
+class StoreRefused(ObjectStoreError):
+    """The store said no: configuration or credentials. A retry alone does not help."""
+
+
+class StoreUnavailable(ObjectStoreError):
+    """The store did not answer, or not for now; a write may or may not have happened."""
