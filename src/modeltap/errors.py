@@ -263,6 +263,20 @@ class HouseError(Exception):
     """Base of the errors that cross rooms and never the wire."""
 
 
+class ResourceExists(HouseError):
+    """The name of a new resource is taken, in this or another case."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} exists")
+
+
+class StaleVersion(HouseError):
+    """A resource was written or deleted since it was read: read it again and decide anew."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} was changed meanwhile")
+
+
 class InstanceGone(HouseError):
     """The instance is not there, or died with this call in flight.
 
@@ -283,18 +297,6 @@ class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
 
 
-class ResourceExists(HouseError):
-    """The name of a new resource is taken, in this or another case."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {name} exists")
-
-
-class StaleVersion(HouseError):
-    """A resource was written or deleted since it was read: read it again and decide anew."""
-
-    def __init__(self, kind: str, name: str) -> None:
-        super().__init__(f"{kind} {name} was changed meanwhile")
 class ObjectStoreError(HouseError):
     """Base of what an object store can answer through its port (`objects/port.py`)."""
 
@@ -317,3 +319,7 @@ class StoreRefused(ObjectStoreError):
 
 class StoreUnavailable(ObjectStoreError):
     """The store did not answer, or not for now; a write may or may not have happened."""
+
+
+class UnreadableTable(HouseError):
+    """The routing file is not a table of a version that this gateway knows."""
