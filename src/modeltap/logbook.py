@@ -10,8 +10,9 @@ file names, dots included (threat S15). Folders are 0700, files 0600.
 Bounds. `trim` moves a stream that has outgrown `stream_bytes_max` aside, over the part before, and
 forgets the streams of a group that were silent longest beyond `streams_max`. The writer holds the
 file open and appends, so the file is copied and cut, not renamed: a line written in between may be
-lost, and so may lines that a follower did not read before the cut. A line is read in pieces of `LINE_BYTES_MAX`.
-Control characters are shown, not obeyed: what a model prints must not drive the reader's terminal.
+lost, and so may lines that a follower did not read before the cut. A line is read in pieces of
+`LINE_BYTES_MAX`. Control characters are shown, not obeyed: what a model prints must not drive the
+reader's terminal.
 """
 
 import os
