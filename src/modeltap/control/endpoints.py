@@ -65,8 +65,8 @@ def settled(endpoint: Endpoint, settle: "Settle") -> Endpoint:
 
 
 class Phase(StrEnum):
-    STARTING = "starting"
     RUNNING = "running"
+    STARTING = "starting"
     RESTING = "resting"  # its launch failed
     LEAVING = "leaving"  # out of the routing table, waiting for its last calls
 
@@ -138,10 +138,13 @@ class Forget:
 
 Action = Launch | Retire | Stop | Settle | Forget
 
+_PRECEDENCE = {phase: rank for rank, phase in enumerate(Phase)}
+"""Who keeps its place where there are more than wanted: those that run."""
+
 
 def plan(endpoint: Endpoint | None, placements: Iterable[Placement], view: View) -> list[Action]:
     """Say what to do now for one endpoint, or for what is left of one that is gone."""
-    mine = sorted(placements, key=lambda placement: placement.id)
+    mine = sorted(placements, key=lambda each: (_PRECEDENCE[each.phase], each.id))
     wanted = Counter[Slot]() if endpoint is None else _wanted(endpoint)
     actions: list[Action] = [*_launches(wanted, mine), *_removals(wanted, mine, view)]
     if endpoint is not None:
@@ -151,21 +154,18 @@ def plan(endpoint: Endpoint | None, placements: Iterable[Placement], view: View)
 
 def _wanted(endpoint: Endpoint) -> Counter[Slot]:
     """Count the instances that should stand at each slot, the next fleet's beside the serving."""
-    if endpoint.status in (EndpointStatus.FAILED, EndpointStatus.DELETING):
-        return Counter()
-    fleets = (endpoint.serving, endpoint.next)
     wanted = Counter[Slot]()
-    for fleet in fleets:
-        wanted |= _slots(endpoint.name, fleet)
+    if endpoint.status not in (EndpointStatus.FAILED, EndpointStatus.DELETING):
+        wanted |= _slots(endpoint.name, endpoint.serving)
+        wanted |= _slots(endpoint.name, endpoint.next)
     return wanted
 
 
 def _slots(endpoint: str, fleet: Fleet | None) -> Counter[Slot]:
-    shares = {} if fleet is None else fleet.shares
-    fleet_id = "" if fleet is None else fleet.id
-    return Counter(
-        {Slot(endpoint, fleet_id, name): share.count for name, share in shares.items()}
-    )
+    if fleet is None:
+        return Counter()
+    slots = {Slot(endpoint, fleet.id, name): share.count for name, share in fleet.shares.items()}
+    return Counter(slots)
 
 
 def _launches(wanted: Counter[Slot], placements: list[Placement]) -> Iterator[Launch]:
@@ -262,12 +262,11 @@ def _routed(endpoint: Endpoint, placements: list[Placement]) -> Fleet | None:
 
 
 def _route(name: str, fleet: Fleet, running: Mapping[Slot, list[Instance]]) -> Route:
-    capture = fleet.config.get("DataCaptureConfig")
     variants = tuple(
         Variant(variant, share.weight, tuple(running.get(Slot(name, fleet.id, variant), ())))
         for variant, share in fleet.shares.items()
     )
-    return Route(name, variants, None if capture is None else plan_of(capture))
+    return Route(name, variants, plan_of(fleet.config.get("DataCaptureConfig")))
 
 
 # ---------------------------------------------------------------- as a resource in `state`

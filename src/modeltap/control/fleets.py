@@ -87,7 +87,7 @@ def primary_container(model: Document) -> Document:
 
 
 def model_data_url(container: Document) -> str | None:
-    """Give the address of a container's `model.tar.gz`, in whichever of the two ways it was named."""
+    """Give the address of a container's archive, in whichever of the two ways it was named."""
     source = container.get("ModelDataSource", {}).get("S3DataSource", {})
     url: str | None = container.get("ModelDataUrl") or source.get("S3Uri")
     return url

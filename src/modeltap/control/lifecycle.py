@@ -1,8 +1,8 @@
 """The life cycle of an endpoint, one table (contract §2.6). What the table lacks is illegal.
 
-    CreateEndpoint → Creating → InService | Failed
-    UpdateEndpoint: InService → Updating → InService | RollingBack → InService
-    DeleteEndpoint: InService | Failed → Deleting → gone
+CreateEndpoint → Creating → InService | Failed
+UpdateEndpoint: InService → Updating → InService | RollingBack → InService
+DeleteEndpoint: InService | Failed → Deleting → gone
 """
 
 from enum import StrEnum
@@ -39,9 +39,7 @@ TABLE = {
     (Status.FAILED, Event.DELETE): Status.DELETING,
 }
 
-IN_PROGRESS = frozenset(
-    {Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING}
-)
+IN_PROGRESS = frozenset({Status.CREATING, Status.UPDATING, Status.ROLLING_BACK, Status.DELETING})
 """Statuses that end by themselves; until then a caller can neither update nor delete."""
 
 
