@@ -293,6 +293,10 @@ class InvocationTimedOut(HouseError):
     """The model did not answer within the invocation limit."""
 
 
+class KeysRefused(HouseError):
+    """The key folder cannot be used safely. The text says what to do."""
+
+
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
 
