@@ -186,6 +186,18 @@ class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
 
 
+class EntityTooSmall(StoreError):
+    code = "EntityTooSmall"
+
+
+class KeyTooLong(StoreError):
+    code = "KeyTooLongError"
+
+
+class MetadataTooLarge(StoreError):
+    code = "MetadataTooLarge"
+
+
 class MalformedXML(StoreError):
     code = "MalformedXML"
 
@@ -299,6 +311,10 @@ class KeysRefused(HouseError):
 
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class BucketsInUse(HouseError):
+    """Another process holds the folder of the embedded buckets."""
 
 
 class ObjectStoreError(HouseError):

@@ -4,14 +4,48 @@ A dialect is a `Service`: botocore's model of it and an explicit table from oper
 coroutine function. An operation takes a `Call`, and gives the output document in AWS's member
 names (serialized by `wire`), or a finished `HttpResponse` where it must shape the answer itself.
 It raises the leaves of `errors.ModeltapError`; it never sees a byte that was not authenticated.
+
+    scope → HttpRequest → Service → verify → operation → parse → validate → call → serialize
+
+S3 signs its payload's hash in a header, so there the signature is checked before the first byte of
+the body is read, and the body is held to the hash as it streams by. Everywhere else the body comes
+first, at most `BODY_BYTES_MAX`.
+
+`Expect: 100-continue` is answered by the first read of the body, thus only to who may send one. An
+answer that comes before the body's end reads on to it, at most `DRAIN_BYTES_MAX`, so that the client
+gets to see the answer; beyond that, or where the client still waits to send, the connection closes.
 """
 
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from dataclasses import dataclass
+import hashlib
+import hmac
+import traceback
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 from botocore.model import ServiceModel
 
+from modeltap.auth import sigv4
+from modeltap.clock import Clock
+from modeltap.errors import (
+    AuthError,
+    IncompleteBody,
+    InternalFailure,
+    ModeltapError,
+    PayloadTooLarge,
+    UnknownOperation,
+)
 from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse
+from modeltap.telemetry import Event, emit
+from modeltap.wire import catalog
+from modeltap.wire.fault import fault
+from modeltap.wire.parse import parse
+from modeltap.wire.serialize import serialize
+from modeltap.wire.validate import validate
+
+MIB = 1024 * 1024
+BODY_BYTES_MAX = 4 * MIB  # of what is read whole: documents and forms, never S3's payloads
+DRAIN_BYTES_MAX = 32 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +61,13 @@ class Call:
 
 Operation = Callable[[Call], Awaitable[Document | HttpResponse]]
 
+Verify = Callable[[HttpRequest, str, str | None], Caller]
+"""(request, signing name, SHA-256 of the body in hex; None while it is to come) → who signed it."""
+
+
+def as_it_came(request: HttpRequest) -> HttpRequest:
+    return request
+
 
 @dataclass(frozen=True, slots=True)
 class Service:
@@ -34,3 +75,155 @@ class Service:
 
     model: ServiceModel
     operations: Mapping[str, Operation]
+    view: Callable[[HttpRequest], HttpRequest] = as_it_came  # how its addresses are read
+
+
+@dataclass(frozen=True, slots=True)
+class OperationCrashed(Event):
+    """A fault of ours ended a request; the client saw an `InternalFailure` and no more."""
+
+    request_id: str
+    service: str
+    error: str
+    place: str
+
+
+class AwsApp:
+    """The ASGI application of one listener."""
+
+    def __init__(
+        self,
+        services: Mapping[str, Service],
+        verify: Verify,
+        clock: Clock,
+        *,
+        behind_gateway: bool = False,
+    ) -> None:
+        """Serve `services`, by signing name; the first one answers what names none of them.
+
+        `behind_gateway`: the listener is the house's own Unix socket, so `x-modeltap-peer` and
+        `x-modeltap-scheme` are the gateway's word on the client. Elsewhere they are ignored.
+        """
+        self._services = services
+        self._default = next(iter(services.values()))
+        self._verify = verify
+        self._clock = clock
+        self._behind_gateway = behind_gateway
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] != "http":
+            return
+        inbox = Inbox(receive, scope["headers"])
+        request = _request(scope, inbox, behind_gateway=self._behind_gateway)
+        response = await self.answer(request)
+        await _send(response, send, close=not await inbox.settle(DRAIN_BYTES_MAX))
+
+    async def answer(self, request: HttpRequest) -> HttpResponse:
+        """Answer one request, whatever comes."""
+        request_id = self._clock.uuid4()
+        service = self._addressed(request)
+        try:
+            return await self._serve(service, request, request_id)
+        except ModeltapError as error:
+            failed = error
+        except Exception as error:  # the named border of every dialect: a fault of ours
+            emit(_crashed(request_id, service, error))
+            failed = InternalFailure("We encountered an internal error. Please try again.")
+        resource = request.path.decode("ascii", "replace")
+        head = request.method == "HEAD"
+        return fault(service.model, failed, request_id, resource=resource, head=head)
+
+    def _addressed(self, request: HttpRequest) -> Service:
+        """Tell who is asked: by target, else by credential scope, else the default."""
+        target = (request.header(b"x-amz-target") or b"").decode("latin-1").rpartition(".")[0]
+        for service in self._services.values():
+            if target and service.model.metadata.get("targetPrefix") == target:
+                return service
+        try:
+            return self._services.get(sigv4.scope(request).service, self._default)
+        except AuthError:
+            return self._default  # whose `verify` raises the same error, in its own words
+
+    async def _serve(self, service: Service, request: HttpRequest, request_id: str) -> HttpResponse:
+        name = service.model.signing_name
+        body: bytes | None = None
+        if service.model.protocol == "rest-xml":
+            caller = self._verify(request, name, None)
+            held = replace(request, body=held_to_hash(request))
+        else:
+            body = await whole(request.body, BODY_BYTES_MAX)
+            caller = self._verify(request, name, hashlib.sha256(body).hexdigest())
+            held = replace(request, body=body)
+        return await _call(service, held, caller, request_id)
+
+
+async def _call(
+    service: Service, request: HttpRequest, caller: Caller, request_id: str
+) -> HttpResponse:
+    """Walk an authenticated request through its operation."""
+    request = service.view(request)
+    ready, stream = (
+        (request.body, None) if isinstance(request.body, bytes) else (None, request.body)
+    )
+    name = catalog.operation_named(request, service.model, ready)
+    operation, model = _served(service, name), service.model.operation_model(name)
+    if not model.has_streaming_input:
+        ready, stream = await whole(request.body, BODY_BYTES_MAX), None
+    params = parse(model, request, ready or b"")
+    validate(model, params)
+    result = await operation(Call(params, caller, request, request_id, stream))
+    return result if isinstance(result, HttpResponse) else serialize(model, result, request_id)
+
+
+def _served(service: Service, name: str) -> Operation:
+    if name not in service.operations:
+        served = ", ".join(sorted(service.operations))
+        raise UnknownOperation(f"modeltap does not serve {name}; it serves {served}.")
+    return service.operations[name]
+
+
+def _request(scope: Any, inbox: Inbox, *, behind_gateway: bool) -> HttpRequest:
+    query = scope["query_string"]
+    headers = tuple(scope["headers"])
+    said = dict(headers) if behind_gateway else {}
+    client = scope.get("client") or ("",)
+    return HttpRequest(
+        method=scope["method"],
+        target=scope["raw_path"] + (b"?" + query if query else b""),
+        headers=headers,
+        body=inbox,
+        secure=said.get(b"x-modeltap-scheme", scope["scheme"].encode()) == b"https",
+        peer=said.get(b"x-modeltap-peer", client[0].encode()).decode("latin-1"),
+    )
+
+
+async def _send(response: HttpResponse, send: Any, *, close: bool) -> None:
+    headers = list(response.headers)
+    if isinstance(response.body, bytes) and response.status not in (204, 304):
+        headers = [field for field in headers if field[0] != b"content-length" or not response.body]
+        if not any(name == b"content-length" for name, _ in headers):
+            headers.append((b"content-length", str(len(response.body)).encode()))
+    if close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": response.status, "headers": headers})
+    if isinstance(response.body, bytes):
+        await send({"type": "http.response.body", "body": response.body})
+    else:
+        await _stream(response.body, send)
+
+
+async def _stream(body: AsyncIterable[bytes], send: Any) -> None:
+    """Send a body chunk by chunk. One that fails is cut off: uvicorn drops the connection."""
+    try:
+        async for chunk in body:
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+    finally:
+        if isinstance(body, Closable):
+            await body.aclose()
+
+
+def _crashed(request_id: str, service: Service, error: Exception) -> OperationCrashed:
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    place = f"{PurePath(frame.filename).name}:{frame.lineno}"
+    return OperationCrashed(request_id, service.model.service_name, type(error).__name__, place)

@@ -175,13 +175,25 @@ class Rows:
         )
         return [_piece(row) for row in rows]
 
-    def put_piece(self, content: str, row: Piece) -> None:
+    def add_piece(self, content: str, row: Piece) -> None:
         self._run(
-            "INSERT OR REPLACE INTO piece "
+            "INSERT INTO piece "
             "(content, number, blob, size, etag, modified_ns, attributes) "
             "VALUES (?, ?, ?, ?, ?, ?, ?)",
             (content, *_values(row)),
         )
+
+    def drop_part(self, content: str, number: int) -> list[str]:
+        """Drop the piece of a number, if there is one; give its blob."""
+        rows = self._run(
+            "DELETE FROM piece WHERE content = ? AND number = ? RETURNING blob", (content, number)
+        )
+        return [row[0] for row in rows]
+
+    def drop_pieces(self, content: str) -> list[str]:
+        """Drop all pieces of a content; give their blobs."""
+        rows = self._run("DELETE FROM piece WHERE content = ? RETURNING blob", (content,))
+        return [row[0] for row in rows]
 
     def drop_piece(self, blob: str) -> None:
         self._run("DELETE FROM piece WHERE blob = ?", (blob,))
@@ -239,8 +251,9 @@ def _values(row: Object | Upload | Piece) -> tuple[Any, ...]:
 
 
 def _object(row: tuple[Any, ...]) -> Object:
-    key, *columns, attributes = row
-    return Object(key.decode(), *columns, attributes=orjson.loads(attributes))
+    key, content, size, etag, modified_ns, parts, attributes = row
+    name = key.decode()
+    return Object(name, content, size, etag, modified_ns, parts, orjson.loads(attributes))
 
 
 def _upload(row: tuple[Any, ...]) -> Upload:
@@ -249,5 +262,5 @@ def _upload(row: tuple[Any, ...]) -> Upload:
 
 
 def _piece(row: tuple[Any, ...]) -> Piece:
-    *columns, attributes = row
-    return Piece(*columns, attributes=orjson.loads(attributes))
+    number, blob, size, etag, modified_ns, attributes = row
+    return Piece(number, blob, size, etag, modified_ns, orjson.loads(attributes))
