@@ -6,9 +6,9 @@ to do now, does it, and asks again, until there is nothing to do. Nothing is rem
 two plans but endpoints and placements, so a loop that was killed anywhere and begins again with
 the placements that it finds comes to the same end.
 
-The life of a placement: starting → running → leaving → gone; or starting → resting → gone, where
-a launch that failed rests for a while, so that it is not tried again at once. While it rests it
-holds its place.
+The life of a placement: starting → running → leaving → stopping → gone; or starting → resting →
+gone, where an instance that did not start, or died young, rests for a while, so that it is not
+tried again at once. While it rests it holds its place.
 """
 
 from collections import Counter, defaultdict
@@ -67,8 +67,9 @@ def settled(endpoint: Endpoint, settle: "Settle") -> Endpoint:
 class Phase(StrEnum):
     RUNNING = "running"
     STARTING = "starting"
-    RESTING = "resting"  # its launch failed
+    RESTING = "resting"  # it did not start, or died young
     LEAVING = "leaving"  # out of the routing table, waiting for its last calls
+    STOPPING = "stopping"
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +139,8 @@ class Forget:
 
 Action = Launch | Retire | Stop | Settle | Forget
 
+_GOING = (Phase.LEAVING, Phase.STOPPING)
+
 _PRECEDENCE = {phase: rank for rank, phase in enumerate(Phase)}
 """Who keeps its place where there are more than wanted: those that run."""
 
@@ -169,7 +172,7 @@ def _slots(endpoint: str, fleet: Fleet | None) -> Counter[Slot]:
 
 
 def _launches(wanted: Counter[Slot], placements: list[Placement]) -> Iterator[Launch]:
-    held = Counter(each.slot for each in placements if each.phase is not Phase.LEAVING)
+    held = Counter(each.slot for each in placements if each.phase not in _GOING)
     for slot, count in (wanted - held).items():
         yield from [Launch(slot)] * count
 
@@ -180,8 +183,8 @@ def _removals(
     """Let go what stands beyond the count; an attempt in flight is judged when it has ended."""
     room = Counter(wanted)
     for placement in placements:
-        if placement.phase is Phase.LEAVING:
-            if placement.id in view.drained:
+        if placement.phase in _GOING:
+            if placement.phase is Phase.LEAVING and placement.id in view.drained:
                 yield Stop(placement.id)
         elif room[placement.slot] > 0:
             room[placement.slot] -= 1
@@ -229,7 +232,7 @@ def _only(endpoint: Endpoint, placements: list[Placement]) -> bool:
 
 
 def _standing(placements: list[Placement]) -> list[Placement]:
-    return [each for each in placements if each.phase in (Phase.RUNNING, Phase.LEAVING)]
+    return [each for each in placements if each.phase in (Phase.RUNNING, *_GOING)]
 
 
 # ---------------------------------------------------------------- routes

@@ -75,7 +75,7 @@ async def _ask(socket: Path) -> GatewayView | None:
             writer.write(b"reload\n")
             answer = orjson.loads(await reader.readline())
             return GatewayView(answer["generation"], answer["outstanding"])
-    except (OSError, TimeoutError, ValueError, KeyError):
+    except (OSError, TimeoutError, ValueError, TypeError, KeyError):
         return SILENT
     finally:
         writer.close()
