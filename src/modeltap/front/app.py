@@ -17,8 +17,9 @@ gets to see the answer; beyond that, or where the client still waits to send, th
 """
 
 import hashlib
+import hmac
 import traceback
-from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -28,8 +29,10 @@ from modeltap.auth import sigv4
 from modeltap.clock import Clock
 from modeltap.errors import (
     AuthError,
+    IncompleteBody,
     InternalFailure,
     ModeltapError,
+    PayloadTooLarge,
     UnknownOperation,
 )
 from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse
