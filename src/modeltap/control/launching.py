@@ -29,10 +29,9 @@ FETCH_PAUSE_SECONDS = 1.0
 Fetch = Callable[[str, Path], Awaitable[None]]
 """Write the object at an S3 URI into a new file; raise `ObjectStoreError`."""
 
-Ensure = Callable[[Image, Callable[[str], None]], Path]
-"""Give the Python of an image's environment, built if need be with progress told line by line.
-
-Called in a thread. Raise `LaunchFailed`."""
+Ensure = Callable[[Image, Callable[[str], None]], Awaitable[Path]]
+"""Give the Python of an image's environment, built if need be; progress is told line by line, from
+any thread. Raise `LaunchFailed`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +76,7 @@ class Launching:
         self._clock = clock
         self._startup_seconds_max = startup_seconds_max
         self._fetching: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._building: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def launch(self, berth: Berth) -> Instance:
         """Give an instance that answers. Raise `LaunchFailed`, also told in the endpoint's log."""
@@ -94,7 +94,8 @@ class Launching:
         image = resolve(spec.image)
         artifact = await self._artifact(berth, spec.model_data_url)
         self._tell(berth, f"environment of {image.name}")
-        python = await asyncio.to_thread(self._ensure, image, partial(self._tell, berth))
+        async with self._building[image.name]:
+            python = await self._ensure(image, partial(self._tell, berth))
         order = LaunchOrder(
             id=berth.id,
             endpoint=berth.endpoint,

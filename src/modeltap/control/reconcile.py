@@ -45,7 +45,6 @@ from modeltap.control.publish import GatewayView, Publisher
 from modeltap.errors import LaunchFailed, StaleVersion, StateUnusable
 from modeltap.hosting.launcher import Launcher
 from modeltap.logbook import Logbook
-from modeltap.nouns import EndpointStatus
 from modeltap.state.store import Resource, Store
 from modeltap.telemetry import Event, emit
 
@@ -152,26 +151,31 @@ class Reconciler:
         resources = await asyncio.to_thread(self._store.every, KIND)
         endpoints = {resource.name: endpoint_of(resource) for resource in resources}
         self._bury()
-        table = routes(endpoints.values(), self._placements.values())
-        await asyncio.to_thread(self._publisher.write, table)
+        placements = tuple(self._placements.values())  # what the table is written from
+        await asyncio.to_thread(self._publisher.write, routes(endpoints.values(), placements))
         view = self._view(await self._publisher.survey())
         acted = False
-        for name, resource in self._subjects(resources).items():
+        for name, resource in _subjects(resources, placements).items():
             endpoint = endpoints.get(name)
-            for action in plan(endpoint, self._of(name), view):
+            mine = [each for each in placements if each.slot.endpoint == name]
+            for action in plan(endpoint, mine, view):
                 await self._carry_out(action, endpoint, resource)
                 acted = True
         if acted:
-            await asyncio.to_thread(self._launching.forget_all_but, _fleets(endpoints.values()))
+            await self._tidy(endpoints.values())
         return acted
 
-    def _subjects(self, resources: Iterable[Resource]) -> dict[str, Resource | None]:
-        """Give all endpoints, and the names of those of which only instances are left."""
-        left = {each.slot.endpoint: None for each in self._placements.values()}
-        return {**left, **{resource.name: resource for resource in resources}}
-
-    def _of(self, endpoint: str) -> list[Placement]:
-        return [each for each in self._placements.values() if each.slot.endpoint == endpoint]
+    async def _tidy(self, endpoints: Iterable[Endpoint]) -> None:
+        """Forget what was kept for fleets that are no more."""
+        fleets = {
+            fleet.id
+            for endpoint in endpoints
+            for fleet in (endpoint.serving, endpoint.next)
+            if fleet is not None
+        }
+        for slot in [slot for slot in self._failures if slot.fleet not in fleets]:
+            del self._failures[slot]
+        await asyncio.to_thread(self._launching.forget_all_but, fleets)
 
     # ------------------------------------------------------------ what is
 
@@ -189,7 +193,9 @@ class Reconciler:
         young = self._age(placement) < YOUNG_SECONDS
         self._spawn(self._launcher.stop(placement.id))  # clear away what it left
         self._remove(placement.id)
-        if young:
+        if not young:
+            del self._failures[slot]
+        else:
             self._rest(
                 replace(placement, id=self._new_id()),
                 f"The primary container for production variant {slot.variant} died right after "
@@ -296,19 +302,12 @@ class Reconciler:
             )
         except StaleVersion:
             return  # another write came between: the next turn plans from it
-        if endpoint.status is EndpointStatus.IN_SERVICE:
-            self._forgive(endpoint.name)
         emit(EndpointTurned(endpoint.name, endpoint.status, endpoint.failure))
 
-    def _forgive(self, endpoint: str) -> None:
-        for slot in [slot for slot in self._failures if slot.endpoint == endpoint]:
-            del self._failures[slot]
 
-
-def _fleets(endpoints: Iterable[Endpoint]) -> set[str]:
-    return {
-        fleet.id
-        for endpoint in endpoints
-        for fleet in (endpoint.serving, endpoint.next)
-        if fleet is not None
-    }
+def _subjects(
+    resources: Iterable[Resource], placements: Iterable[Placement]
+) -> dict[str, Resource | None]:
+    """Give all endpoints, and the names of those of which only instances are left."""
+    left = {each.slot.endpoint: None for each in placements}
+    return {**left, **{resource.name: resource for resource in resources}}

@@ -57,7 +57,7 @@ def sagemaker_service(
     exists: Exists,
     wake: Callable[[], None],
 ) -> Service:
-    """Serve SageMaker's control API. `wake` is called, on the loop, after an endpoint is written."""
+    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written."""
     model = service("sagemaker")
     sagemaker = _SageMaker(Resources(store, clock, partition, model), exists, wake)
     return Service(model, sagemaker.operations())
