@@ -15,7 +15,7 @@ from modeltap_worker.spec import XGBoostRules
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image URI stands for. `packages` are exact pins; `algorithm` a module of the annex."""
+    """What an image URI stands for: exact pins, and the module of the annex that serves it."""
 
     name: str  # repository:tag
     framework: str

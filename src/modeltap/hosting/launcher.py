@@ -18,8 +18,8 @@ class LaunchOrder:
     """One instance to be made.
 
     `id` is fresh, and short enough for a folder name: letters, digits, `-`. `fleet` is the caller's
-    own mark, given back at adoption. `artifact` is a local `model.tar.gz`; it is unpacked into the
-    instance's own folder and left where it is.
+    own mark, given back at adoption. `artifact` is a local `model.tar.gz`, which is unpacked into
+    the instance's own folder and left where it is; None if the model has no data.
     """
 
     id: str
@@ -28,7 +28,7 @@ class LaunchOrder:
     fleet: str
     image: Image
     python: Path  # of the image's environment
-    artifact: Path
+    artifact: Path | None
     environment: Mapping[str, str]  # the model's own variables
     log: Path  # its standard output and error are appended here
     startup_seconds_max: float
