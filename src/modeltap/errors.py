@@ -161,6 +161,14 @@ class InvalidArgument(StoreError):
     code = "InvalidArgument"
 
 
+class InvalidRequest(StoreError):
+    code = "InvalidRequest"
+
+
+class IllegalLocationConstraint(StoreError):
+    code = "IllegalLocationConstraintException"
+
+
 class InvalidPart(StoreError):
     code = "InvalidPart"
 

@@ -12,30 +12,24 @@ the body is read, and the body is held to the hash as it streams by. Everywhere 
 first, at most `BODY_BYTES_MAX`.
 
 `Expect: 100-continue` is answered by the first read of the body, thus only to who may send one. An
-answer that comes before the body's end reads on to it, at most `DRAIN_BYTES_MAX`, so that the client
-gets to see the answer; beyond that, or where the client still waits to send, the connection closes.
+answer that comes before the body's end reads on to it, at most `DRAIN_BYTES_MAX`, so that the
+client gets to see it; beyond that, or where the client still waits to send, the connection closes.
 """
 
 import hashlib
-import hmac
 import traceback
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 from typing import Any
 
 from botocore.model import ServiceModel
 
 from modeltap.auth import sigv4
-from modeltap.clock import Clock
-from modeltap.errors import (
-    AuthError,
-    IncompleteBody,
-    InternalFailure,
-    ModeltapError,
-    PayloadTooLarge,
-    UnknownOperation,
-)
-from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse
+from modeltap.clock import Clock, utc
+from modeltap.errors import AuthError, InternalFailure, ModeltapError, UnknownOperation
+from modeltap.front.body import Closable, Inbox, held_to_hash, whole
+from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse, Partition
 from modeltap.telemetry import Event, emit
 from modeltap.wire import catalog
 from modeltap.wire.fault import fault
@@ -76,6 +70,26 @@ class Service:
     model: ServiceModel
     operations: Mapping[str, Operation]
     view: Callable[[HttpRequest], HttpRequest] = as_it_came  # how its addresses are read
+
+
+def verifier(
+    secrets: Callable[[str], bytes | None], partition: Partition, role: str, clock: Clock
+) -> Verify:
+    """Verify by the keys of the key ring; every key of it stands for the execution role."""
+    arn = f"arn:aws:sts::{partition.account}:assumed-role/{role}/modeltap"
+
+    def verify(request: HttpRequest, signing_name: str, payload_sha256: str | None) -> Caller:
+        access_key_id = sigv4.verify(
+            request,
+            secrets,
+            now=utc(clock.now_ns()),
+            region=partition.region,
+            services=frozenset({signing_name}),
+            payload_sha256=payload_sha256,
+        )
+        return Caller(access_key_id, partition.account, arn)
+
+    return verify
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,10 +213,9 @@ def _request(scope: Any, inbox: Inbox, *, behind_gateway: bool) -> HttpRequest:
 
 async def _send(response: HttpResponse, send: Any, *, close: bool) -> None:
     headers = list(response.headers)
-    if isinstance(response.body, bytes) and response.status not in (204, 304):
-        headers = [field for field in headers if field[0] != b"content-length" or not response.body]
-        if not any(name == b"content-length" for name, _ in headers):
-            headers.append((b"content-length", str(len(response.body)).encode()))
+    sized = response.status in (204, 304) or any(name == b"content-length" for name, _ in headers)
+    if isinstance(response.body, bytes) and not sized:
+        headers.append((b"content-length", str(len(response.body)).encode()))
     if close:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": response.status, "headers": headers})

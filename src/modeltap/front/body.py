@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Protocol, runtime_checkable
 
+from modeltap.auth.sigv4 import PayloadHash
 from modeltap.errors import IncompleteBody, PayloadTooLarge
+from modeltap.nouns import HttpRequest
 
 
 @runtime_checkable
@@ -48,6 +50,19 @@ class Inbox:
         except IncompleteBody:
             return False
         return True
+
+
+async def held_to_hash(request: HttpRequest) -> AsyncIterator[bytes]:
+    """Pass a streamed body on; raise `PayloadHashMismatch` at its end if it is not what was signed.
+
+    Whoever reads it must not act on a byte before the end.
+    """
+    assert not isinstance(request.body, bytes)
+    check = PayloadHash(request)
+    async for chunk in request.body:
+        check.update(chunk)
+        yield chunk
+    check.finish()
 
 
 async def whole(body: bytes | AsyncIterable[bytes], bytes_max: int) -> bytes:

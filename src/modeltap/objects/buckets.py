@@ -16,7 +16,7 @@ import asyncio
 import fcntl
 import os
 import re
-from collections.abc import AsyncIterable, AsyncIterator, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -165,16 +165,18 @@ class Buckets:
             self._pins.pin(row.content)
         return Reading(row, pieces, self.blobs.path, self._release)
 
-    def remove(self, bucket: str, key: str) -> None:
-        """Remove an object; that it is not there is no error."""
+    def remove(self, bucket: str, keys: Iterable[str], condition: Condition = ALWAYS) -> None:
+        """Remove objects, all or none; that one is not there is no error."""
+        gone: dict[str, list[str]] = {}
         with self.index.write() as rows:
             require_bucket(rows, bucket)
-            row = rows.object(bucket, key)
-            if row is None:
-                return
-            rows.drop_object(bucket, key)
-            gone = rows.drop_pieces(row.content)
-        self.discard({row.content: gone})
+            for key in keys:
+                row = rows.object(bucket, key)
+                condition.check(row)
+                if row is not None:
+                    rows.drop_object(bucket, key)
+                    gone[row.content] = rows.drop_pieces(row.content)
+        self.discard(gone)
 
     def listing(
         self, bucket: str, *, prefix: str, delimiter: str, start: bytes, limit: int
