@@ -351,3 +351,23 @@ class StoreUnavailable(ObjectStoreError):
 
 class UnreadableTable(HouseError):
     """The routing file is not a table of a version that this gateway knows."""
+
+
+class AnswerUnreadable(HouseError):
+    """The model's answer broke its bounds or its protocol; `status` is what it claimed, or 0."""
+
+    def __init__(self, reason: str, *, status: int) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class BadRequest(HouseError):
+    """An HTTP message that is refused before its dialect is known; the connection is closed."""
+
+    def __init__(self, reason: str, *, status: int = 400) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class BackendGone(HouseError):
+    """Control or store is not there, or died with this request in hand."""

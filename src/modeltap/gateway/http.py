@@ -1,0 +1,393 @@
+"""HTTP/1.1 as a server, on httptools, with deadlines: one object a connection.
+
+Why our own: an invocation must cost microseconds, and every limit must be ours. The application is
+one coroutine function, `Serve`: it gets the request and a `respond` to hand the answer to, so that
+it can go on (capture) once the answer's bytes are with the transport.
+
+Constraints:
+* one request runs at a time; up to `PIPELINED_MAX` wait, with reading paused, and are answered in
+  order; whoever sends more is cut off after the answers to those;
+* a body waits in `Body` within its bound, with reading paused beyond it;
+* an answer before the body's end closes the connection: the end of writing is sent, and what still
+  comes is thrown away for `LINGER_SECONDS`, so that the answer is not lost to a reset;
+* deadlines, looked at by one sweep over all connections (`connections.py`): the headers, idleness,
+  a least body rate, and a client that does not read;
+* a malformed message gets a plain-text answer and the connection's end.
+
+The task that runs a request belongs to its connection and is cancelled with it: with the reconciler
+the exception to "only house starts tasks". `_run` is this process's border for `except Exception`:
+whatever the application did not name becomes an event and a 500.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncIterable, Awaitable, Callable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import httptools
+
+from modeltap.errors import BadRequest
+from modeltap.gateway.body import Body
+from modeltap.gateway.connections import Connections
+from modeltap.gateway.guard import HEADERS_BYTES_MAX, LINE_BYTES_MAX, Head
+from modeltap.gateway.response import (
+    CONTINUE,
+    LAST_CHUNK,
+    Framing,
+    encode_chunk,
+    encode_head,
+    framing,
+    plain,
+)
+from modeltap.nouns import HttpRequest, HttpResponse
+from modeltap.telemetry import Event, emit
+
+PIPELINED_MAX = 16
+LINGER_SECONDS = 5.0
+KEEP_ALIVE_SECONDS = 60.0
+BODY_WINDOW_SECONDS = 10.0
+BODY_WINDOW_BYTES_MIN = 10 * 1024
+WRITE_SECONDS_MAX = 30.0
+
+Respond = Callable[[HttpResponse], Awaitable[None]]
+Serve = Callable[[HttpRequest, Respond], Awaitable[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestFailed(Event):
+    """A request ended in an error that nobody named: a fault of modeltap's own."""
+
+    level: ClassVar[int] = logging.ERROR
+    error: str
+
+
+@dataclass(slots=True, eq=False)
+class _Turn:
+    """One request and what its answer needs to know of it."""
+
+    request: HttpRequest
+    version: str
+    body: Body | None
+    keep_alive: bool
+    started: bool = False
+    ended: bool = False
+
+
+class Connection(asyncio.Protocol):
+    """Parses, queues, runs and answers the requests of one connection."""
+
+    def __init__(self, serve: Serve, connections: Connections) -> None:
+        self._serve = serve
+        self._connections = connections
+        self._loop = asyncio.get_running_loop()
+        self._parser = httptools.HttpRequestParser(self)
+        self._transport: asyncio.Transport
+        self._head: Head | None = None
+        self._head_bytes = 0
+        self._body: Body | None = None
+        self._turn: _Turn | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._waiting: deque[_Turn | BadRequest] = deque()
+        self._deaf = False
+        self._draining = False
+        self._paused = False
+        self._writable: asyncio.Future[None] | None = None
+        self._window_bytes = 0
+        self._read_deadline: float | None = None
+        self._write_deadline: float | None = None
+
+    # ------------------------------------------------------------ the transport's calls
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self._secure = transport.get_extra_info("ssl_object") is not None
+        peer = transport.get_extra_info("peername")
+        self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
+        if self._connections.add(self):
+            self._expect_head()
+        else:
+            transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        if self._deaf:
+            return
+        head = self._head
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._deaf = True  # the offer of another protocol is passed over; RFC 9110 §7.8
+        except httptools.HttpParserError as error:
+            self._refuse(_reason(error))
+        # The parser holds an unfinished token back, so the bytes that it holds are counted here.
+        still = head is not None and head is self._head
+        self._head_bytes = self._head_bytes + len(data) if still else 0
+        if self._head_bytes > LINE_BYTES_MAX + HEADERS_BYTES_MAX:
+            self._refuse(BadRequest("the headers are too long or too many", status=431))
+
+    def eof_received(self) -> bool:
+        if self._head is not None or (self._body is not None and not self._body.complete):
+            self._refuse(BadRequest("the connection ended within a request"))
+        self._deaf = True
+        if self._turn is None:
+            return False
+        self._draining = True
+        return True
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connections.remove(self)
+        self._read_deadline = self._write_deadline = None
+        self._deaf = True
+        self._waiting.clear()
+        if self._task is not None:
+            self._task.cancel()
+
+    def pause_writing(self) -> None:
+        self._writable = self._loop.create_future()
+        self._write_deadline = self._connections.now() + WRITE_SECONDS_MAX
+
+    def resume_writing(self) -> None:
+        self._write_deadline = None
+        if self._writable is not None and not self._writable.done():
+            self._writable.set_result(None)
+        self._writable = None
+
+    # ------------------------------------------------------------ the parser's calls
+
+    def on_message_begin(self) -> None:
+        self._head = Head()
+        if self._turn is None:
+            self._read_deadline = self._connections.now() + self._connections.header_seconds_max
+
+    def on_url(self, part: bytes) -> None:
+        assert self._head is not None
+        self._head.add_target(part)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._head is None:
+            raise BadRequest("trailers are not taken")
+        self._head.add_header(name, value)
+
+    def on_headers_complete(self) -> None:
+        version = self._parser.get_http_version()
+        assert self._head is not None
+        self._head.check(version)
+        turn = self._make_turn(self._head, version)
+        self._head = None
+        self._body = turn.body
+        if len(self._waiting) >= PIPELINED_MAX:
+            raise BadRequest("too many requests wait on this connection", status=503)
+        self._waiting.append(turn)
+        self._next()
+
+    def on_body(self, part: bytes) -> None:
+        self._window_bytes += len(part)
+        if self._body is not None:
+            self._body.feed(part)
+
+    def on_message_complete(self) -> None:
+        if self._body is not None:
+            self._body.end()
+            self._body = None
+            self._read_deadline = None
+        if not self._parser.should_keep_alive():
+            self._deaf = True
+
+    def _make_turn(self, head: Head, version: str) -> _Turn:
+        fields = dict(head.headers)
+        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
+        proceed = self._proceed if b"expect" in fields and version == "1.1" else None
+        body = Body(self._flow, proceed) if has_body else None
+        request = HttpRequest(
+            method=self._parser.get_method().decode(),
+            target=head.target,
+            headers=head.headers,
+            body=body if body is not None else b"",
+            secure=self._secure,
+            peer=self._peer,
+        )
+        return _Turn(request, version, body, self._keeps_alive(version))
+
+    def _keeps_alive(self, version: str) -> bool:
+        parser = self._parser
+        return version == "1.1" and parser.should_keep_alive() and not parser.should_upgrade()
+
+    # ------------------------------------------------------------ one after the other
+
+    def _next(self) -> None:
+        """Run what waits, unless something runs; with nothing left, wait for the client."""
+        if self._turn is None and self._waiting:
+            following = self._waiting.popleft()
+            if isinstance(following, BadRequest):
+                self._turn_away(following)
+            else:
+                self._turn = following
+                self._expect_body(following)
+                self._task = self._loop.create_task(self._run(following))
+        elif self._turn is None and self._draining:
+            self._close(unread=False)
+        elif self._turn is None:
+            self._expect_head()
+        self._flow()
+
+    async def _run(self, turn: _Turn) -> None:
+        try:
+            await self._serve(turn.request, lambda response: self._respond(turn, response))
+        except BadRequest as error:
+            await self._give_up(turn, plain(error))
+        except Exception as error:
+            emit(RequestFailed(type(error).__name__))
+            await self._give_up(turn, HttpResponse(500))
+        self._finish(turn)
+
+    async def _give_up(self, turn: _Turn, response: HttpResponse) -> None:
+        turn.keep_alive = False
+        if not turn.started:
+            await self._respond(turn, response)
+
+    def _finish(self, turn: _Turn) -> None:
+        self._turn = self._task = None
+        if not turn.ended:
+            self._transport.abort()
+        elif turn.keep_alive:
+            self._next()
+        else:
+            self._close(unread=turn.body is not None and not turn.body.complete)
+
+    async def _respond(self, turn: _Turn, response: HttpResponse) -> None:
+        """Hand an answer's bytes to the transport, as fast as the client takes them."""
+        frame = framing(response, turn.request.method, turn.version)
+        unread = turn.body is not None and not turn.body.complete
+        last = self._draining and not self._waiting
+        if frame is Framing.CLOSE or unread or last:
+            turn.keep_alive = False
+        date = self._connections.date()
+        head = encode_head(response, frame, keep_alive=turn.keep_alive, date=date)
+        turn.started = True
+        if isinstance(response.body, bytes):
+            self._write(head if frame is Framing.NONE else head + response.body)
+        else:
+            self._write(head)
+            await self._stream(response.body, frame)
+        turn.ended = True
+
+    async def _stream(self, body: AsyncIterable[bytes], frame: Framing) -> None:
+        async for part in body:
+            if part and frame is not Framing.NONE:
+                self._write(encode_chunk(part) if frame is Framing.CHUNKED else part)
+            if self._writable is not None:
+                await self._writable
+        if frame is Framing.CHUNKED:
+            self._write(LAST_CHUNK)
+
+    def _proceed(self) -> None:
+        if self._turn is not None and not self._turn.started:
+            self._write(CONTINUE)
+            self._open_window()
+
+    def _write(self, data: bytes) -> None:
+        # A transport that is closing may raise; its loss, on its way, ends the turn.
+        if not self._transport.is_closing():
+            self._transport.write(data)
+
+    # ------------------------------------------------------------ ends
+
+    def _refuse(self, error: BadRequest) -> None:
+        """The client broke the protocol: answer what came before, then this, then close."""
+        if self._deaf:
+            return
+        self._deaf = True
+        self._head = None
+        if self._body is not None:
+            self._body.fail(error)  # the request that the body belongs to fails with it
+        else:
+            self._waiting.append(error)
+            self._next()
+
+    def _turn_away(self, error: BadRequest) -> None:
+        response = plain(error)
+        head = encode_head(
+            response, Framing.LENGTH, keep_alive=False, date=self._connections.date()
+        )
+        assert isinstance(response.body, bytes)
+        self._write(head + response.body)
+        self._close(unread=True)
+
+    def _close(self, *, unread: bool) -> None:
+        """Close once all is written; where the client may still be sending, hear it out first."""
+        self._deaf = True
+        self._head = self._body = None
+        self._waiting.clear()
+        if unread and not self._transport.is_closing():
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
+            self._read_deadline = self._connections.now() + LINGER_SECONDS
+            self._flow()
+        else:
+            self._transport.close()
+            self._write_deadline = self._connections.now() + WRITE_SECONDS_MAX
+
+    def drain(self) -> None:
+        """Finish what runs and waits, take nothing more."""
+        self._draining = True
+        if self._turn is None and self._head is None:
+            self._close(unread=False)
+
+    # ------------------------------------------------------------ pace and deadlines
+
+    def _flow(self) -> None:
+        """Pause reading while requests wait or the body is not taken; else read on."""
+        full = self._body is not None and self._body.is_full
+        pause = (bool(self._waiting) or full) and not self._deaf
+        if pause == self._paused or self._transport.is_closing():
+            return
+        self._paused = pause
+        if pause:
+            self._transport.pause_reading()
+            self._read_deadline = None
+        else:
+            self._transport.resume_reading()
+            if self._body is not None and not self._body.is_awaited:
+                self._open_window()
+
+    def _expect_head(self) -> None:
+        idle = self._head is None and self._turn is None
+        seconds = KEEP_ALIVE_SECONDS if idle else self._connections.header_seconds_max
+        self._read_deadline = self._connections.now() + seconds
+
+    def _expect_body(self, turn: _Turn) -> None:
+        self._read_deadline = None
+        if turn.body is not None and not turn.body.complete and not turn.body.is_awaited:
+            self._open_window()
+
+    def _open_window(self) -> None:
+        self._window_bytes = 0
+        self._read_deadline = self._connections.now() + BODY_WINDOW_SECONDS
+
+    def expire(self, now: float) -> None:
+        """Act on the deadlines that have passed."""
+        if self._write_deadline is not None and now >= self._write_deadline:
+            self._transport.abort()
+        elif self._read_deadline is not None and now >= self._read_deadline:
+            self._read_deadline = None
+            self._read_expired()
+
+    def _read_expired(self) -> None:
+        if self._body is not None and self._window_bytes >= BODY_WINDOW_BYTES_MIN:
+            self._open_window()
+        elif self._body is not None or self._head is not None:
+            self._refuse(BadRequest("the request came too slowly", status=408))
+        else:
+            self._close(unread=False)
+
+
+def _reason(error: httptools.HttpParserError) -> BadRequest:
+    """Give the guard's own refusal where it stopped the parser, else one for the parser's."""
+    cause = error.__context__
+    if isinstance(cause, BadRequest):
+        return cause
+    if isinstance(error, httptools.HttpParserCallbackError):
+        raise error
+    return BadRequest("this is not well-formed HTTP")

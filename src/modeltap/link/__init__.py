@@ -1,0 +1,1 @@
+"""Talks to instances: one Unix connection each, many calls in flight."""
