@@ -371,3 +371,11 @@ class BadRequest(HouseError):
 
 class BackendGone(HouseError):
     """Control or store is not there, or died with this request in hand."""
+
+
+class MalformedRecord(HouseError):
+    """These bytes are no captured record."""
+
+
+class SpoolBusy(HouseError):
+    """Another process works on this part of the spool: it must end first."""

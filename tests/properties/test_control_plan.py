@@ -146,9 +146,10 @@ class World:
     def settle_down(self) -> None:
         """Turn until there is nothing to do; what rests, ends its rest."""
         for _ in range(TURNS_MAX):
+            lucky = not self.chance
             actions = self.turn()
             resting = [e.id for e in self.placements.values() if e.phase is Phase.RESTING]
-            if not actions and not resting and not self.chance:
+            if lucky and not actions and not resting:
                 return
             for placement_id in resting if not actions else ():
                 del self.placements[placement_id]
