@@ -84,9 +84,9 @@ def test_a_status_is_written_only_over_the_version_that_was_read(store: Store) -
     store.create(endpoint("a"))
     read = store.get("endpoint", "a")
     assert read is not None
-    written = store.put_status(read, {"EndpointStatus": "InService"}, 9)
+    written = store.put_status(read, {"EndpointStatus": "InService"}, 9 * SECOND + 7)
     assert written == store.get("endpoint", "a")
-    assert (written.version, written.modified_ns, written.created_ns) == (2, 9, SECOND)
+    assert (written.version, written.modified_ns, written.created_ns) == (2, 9 * SECOND, SECOND)
     with pytest.raises(StaleVersion):
         store.put_status(read, {"EndpointStatus": "Failed"}, 10)
     store.delete("endpoint", "a")

@@ -9,17 +9,15 @@ from modeltap.front.iam import role_id
 from modeltap.nouns import Document, Partition
 from modeltap.wire.catalog import service
 
-SESSION = "modeltap"
-
 
 def sts_service(partition: Partition, role: str) -> Service:
     """Serve STS for the one role of that name."""
 
     async def get_caller_identity(call: Call) -> Document:
         return {
-            "UserId": f"{role_id(partition, role)}:{SESSION}",
-            "Account": partition.account,
-            "Arn": f"arn:aws:sts::{partition.account}:assumed-role/{role}/{SESSION}",
+            "UserId": f"{role_id(partition, role)}:{call.caller.arn.rpartition('/')[2]}",
+            "Account": call.caller.account,
+            "Arn": call.caller.arn,
         }
 
     return Service(service("sts"), {"GetCallerIdentity": get_caller_identity})

@@ -7,7 +7,8 @@ only reads or begins with its write, so that SQLite never has to refuse an upgra
 
 A resource is known by its kind and its name without regard to case (contract §2.3). Its `version`
 counts its writes: `put_status` names the version that it read and is refused if another came
-between. Pages are cut by the sort value and the name of their last row, not by an offset, so that
+between. Times are kept in whole milliseconds, the finest that AWS shows: so a time that was told
+finds what it was told of, when it comes back in a filter. Pages are cut by the sort value and the name of their last row, not by an offset, so that
 rows which come or go between two pages neither repeat nor hide others.
 """
 
@@ -154,11 +155,12 @@ class Store:
 
         Raise `StaleVersion` if it was written or deleted since.
         """
-        written = replace(read, status=status, version=read.version + 1, modified_ns=now_ns)
+        modified_ns = _shown(now_ns)
+        written = replace(read, status=status, version=read.version + 1, modified_ns=modified_ns)
         statement = (
             update(RESOURCES)
             .where(_is(read.kind, read.name), RESOURCES.c.version == read.version)
-            .values(status=status, version=written.version, modified_ns=now_ns)
+            .values(status=status, version=written.version, modified_ns=modified_ns)
         )
         with self._writing() as connection:
             if connection.execute(statement).rowcount != 1:
@@ -294,7 +296,13 @@ def _tags(connection: Connection, arn: str) -> dict[str, str]:
 
 
 def _row(resource: Resource) -> dict[str, Any]:
-    return asdict(resource) | {"key": resource.name.lower()}
+    times = {"created_ns": resource.created_ns, "modified_ns": resource.modified_ns}
+    shown = {name: _shown(time_ns) for name, time_ns in times.items()}
+    return asdict(resource) | {"key": resource.name.lower()} | shown
+
+
+def _shown(time_ns: int) -> int:
+    return time_ns // 1_000_000 * 1_000_000
 
 
 def _resource(row: Row[Any]) -> Resource:
