@@ -16,6 +16,7 @@
     └─ ServerError                     a retry may help
        ├─ InternalFailure              500
        └─ ServiceUnavailable           503
+          └─ StateUnusable             503  the state database is locked or damaged
 
 A leaf owns its AWS code and HTTP status; the message is given where it is raised, in AWS's words
 where they are known (contract §2.7, §2.8). No message carries a payload, a secret or a signature.
@@ -271,11 +272,29 @@ class ServiceUnavailable(ServerError):
     status = 503
 
 
+class StateUnusable(ServiceUnavailable):
+    """The state database is locked by another process, damaged, or not ours."""
+
+
 # ---------------------------------------------------------------- inside the house
 
 
 class HouseError(Exception):
     """Base of the errors that cross rooms and never the wire."""
+
+
+class ResourceExists(HouseError):
+    """The name of a new resource is taken, in this or another case."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} exists")
+
+
+class StaleVersion(HouseError):
+    """A resource was written or deleted since it was read: read it again and decide anew."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} was changed meanwhile")
 
 
 class InstanceGone(HouseError):
