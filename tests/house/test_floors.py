@@ -67,9 +67,11 @@ def test_functions_are_small() -> None:
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT / "src")))
 def test_no_banned_call(path: Path) -> None:
-    room = path.relative_to(ROOT / "src" / "modeltap").parts[0].removesuffix(".py") if (
-        "modeltap" in path.parts and "modeltap_worker" not in path.parts
-    ) else "annex"
+    room = (
+        path.relative_to(ROOT / "src" / "modeltap").parts[0].removesuffix(".py")
+        if ("modeltap" in path.parts and "modeltap_worker" not in path.parts)
+        else "annex"
+    )
     found = [
         f"{call}, line {node.lineno}"
         for node in ast.walk(ast.parse(path.read_text()))

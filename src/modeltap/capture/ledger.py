@@ -84,5 +84,11 @@ class Ledger:
         """Count the records of a variant that are in objects."""
         return self.totals().get((endpoint, variant), (0, 0))[0]
 
+    def deliveries(self, endpoint: str | None = None) -> list[Delivery]:
+        """Give the rows that have an object, of one endpoint or of all, the oldest first."""
+        query = "SELECT * FROM delivery WHERE uri <> '' AND ?1 IN ('', endpoint)"
+        rows = self._connection.execute(f"{query} ORDER BY delivered_ns, uri", (endpoint or "",))
+        return [Delivery(*row) for row in rows]
+
     def close(self) -> None:
         self._connection.close()

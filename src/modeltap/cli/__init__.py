@@ -4,15 +4,11 @@ The roof of the house: the only room that prints, and the one that reads the use
 """
 
 import sys
-from pathlib import Path
-from typing import Annotated
 
-from cyclopts import App, Parameter
+from cyclopts import App
 
-from modeltap.cli import capture, environment, logs, serve
+from modeltap.cli import capture, documents, environment, logs, serve
 from modeltap.cli.running import CannotRun
-
-Home = Annotated[Path | None, Parameter(help="where all state lives; default ~/.modeltap")]
 
 app = App(
     name="modeltap",
@@ -24,7 +20,7 @@ app.command(environment.env)
 app.command(environment.run)
 app.command(logs.logs)
 app.command(capture.app)
-
+app.command(documents.settings)
 
 def main() -> None:
     """Run the command line; what a user can mend ends with one line and status 1."""

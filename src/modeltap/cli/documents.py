@@ -6,7 +6,9 @@ from modeltap.settings import Settings
 def settings() -> None:
     """Print every setting as a table; docs/settings.md is this."""
     print("# Settings\n")
-    print("Command line > `MODELTAP_{NAME}` > `{home}/settings.toml` > default. An external bucket:")
+    print(
+        "Command line > `MODELTAP_{NAME}` > `{home}/settings.toml` > default. An external bucket:"
+    )
     print("`[external_buckets.NAME]` with `endpoint`, `region`, `access_key_id`,")
     print("`secret_access_key` and `allow_http`.\n")
     print("| setting | default | meaning |\n|---|---|---|")

@@ -10,8 +10,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from modeltap.auth.authority import bundle_path
-from modeltap.cli.running import CannotRun, HomeOption, access_key, reachable_host, running
+from modeltap.auth.authority import BUNDLE
+from modeltap.cli.running import CannotRun, HomeOption, access_key, running
 from modeltap.settings import Settings
 
 CONFLICTING = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
@@ -23,7 +23,7 @@ HttpsOption = Annotated[bool, Parameter(name="--https", negative="", help="reach
 def variables(settings: Settings, *, https: bool) -> dict[str, str]:
     """Give the variables that lead every AWS client of a process here."""
     scheme = "https" if https else "http"
-    host = reachable_host(settings)
+    host = settings.reachable_host
     name = f"[{host}]" if ":" in host else host
     key_id, secret = access_key(settings)
     direct = ",".join(dict.fromkeys(["127.0.0.1", "localhost", "::1", host]))
@@ -35,7 +35,7 @@ def variables(settings: Settings, *, https: bool) -> dict[str, str]:
         "AWS_SECRET_ACCESS_KEY": secret,
         "HTTPS_PROXY": f"http://{name}:{settings.bulk_port}",
         "NO_PROXY": direct,
-        "AWS_CA_BUNDLE": str(bundle_path(settings.layout.keys)),
+        "AWS_CA_BUNDLE": str(settings.layout.keys / BUNDLE),
     }
     return found | _overruling(found)
 

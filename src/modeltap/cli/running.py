@@ -2,14 +2,15 @@
 
 import fcntl
 import http.client
-import ssl
 from pathlib import Path
 from typing import Annotated
 
 from cyclopts import Parameter
+from pydantic import ValidationError
 
 from modeltap import settings as settings_module
 from modeltap.auth.keyring import Keyring
+from modeltap.clock import SystemClock
 from modeltap.settings import Settings
 
 HomeOption = Annotated[
@@ -31,9 +32,11 @@ def resolve(home: Path | None, **given: object) -> Settings:
 
 
 def _readable(error: ValueError) -> str:
-    details = getattr(error, "errors", list)()
+    if not isinstance(error, ValidationError):
+        return f"settings.toml cannot be read: {error}"
+    details = error.errors()
     lines = [f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in details]
-    return "bad settings: " + ("; ".join(lines) or str(error))
+    return f"bad settings: {'; '.join(lines)}"
 
 
 def running(home: Path | None) -> Settings:
@@ -60,20 +63,14 @@ def _claimed(lock: Path) -> bool:
     return False
 
 
-def reachable_host(settings: Settings) -> str:
-    """Name an address at which this machine reaches the server."""
-    wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-    return wildcard.get(settings.host, settings.host)
-
-
 def _answers(settings: Settings) -> bool:
     connection = http.client.HTTPConnection(
-        reachable_host(settings), settings.port, timeout=ANSWER_SECONDS_MAX
+        settings.reachable_host, settings.port, timeout=ANSWER_SECONDS_MAX
     )
     try:
         connection.request("GET", "/ping")
         return connection.getresponse().status == http.client.OK
-    except (OSError, http.client.HTTPException, ssl.SSLError):
+    except (OSError, http.client.HTTPException):
         return False
     finally:
         connection.close()
@@ -81,4 +78,4 @@ def _answers(settings: Settings) -> bool:
 
 def access_key(settings: Settings) -> tuple[str, str]:
     """Give the home's access key id and secret."""
-    return Keyring.open(settings.layout.keys).first()
+    return Keyring.open(settings.layout.keys, SystemClock()).first()

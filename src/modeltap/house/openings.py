@@ -12,12 +12,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from modeltap_worker.socketpath import short_path
-
 from modeltap.clock import Clock
 from modeltap.house.process import Assignment
 from modeltap.house.supervisor import CannotStart, Child, Supervisor
 from modeltap.settings import Home, Settings
+from modeltap_worker.socketpath import short_path
 
 PR_SET_CHILD_SUBREAPER = 36
 BACKLOG = 2048
@@ -28,7 +27,15 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Supervisor]:
     """Claim the home, open sockets, rings and the life pipe. Raise `CannotStart` if it is taken."""
     os.umask(0o077)
     home = settings.layout
-    for folder in (home.root, home.keys, home.spool, home.logs, home.run, home.gateways):
+    for folder in (
+        home.root,
+        home.keys,
+        home.spool,
+        home.logs,
+        home.run,
+        home.gateways,
+        home.artifacts,
+    ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _claimed(home):
         path = home.run / "settings.json"
@@ -71,7 +78,6 @@ def _children(settings: Settings, path: str, life: int) -> list[Child]:
             i,
             listen=_listen_tcp(settings.host, settings.port),
             ring=rings[f"ring{i}"],
-            status=_listen_unix(home.gateways / f"{i}.sock"),
         )
         for i in range(settings.gateways)
     ]

@@ -6,12 +6,16 @@ other end only the supervisor holds: a supervisor that was killed takes its chil
 """
 
 import asyncio
+import logging
 import os
 import signal
 import socket
-from collections.abc import Awaitable, Callable
+import traceback
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any, ClassVar
 
 import orjson
 import uvloop
@@ -20,6 +24,17 @@ from modeltap import settings as settings_module
 from modeltap import telemetry
 from modeltap.clock import Clock, SystemClock
 from modeltap.settings import Settings
+from modeltap.telemetry import Event, emit
+
+
+@dataclass(frozen=True, slots=True)
+class TaskFailed(Event):
+    """A task of a process failed; the process ends and is started anew."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    error: str
+    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +62,7 @@ class Process:
     settings: Settings
     clock: Clock
     stopping: asyncio.Event
+    failed: asyncio.Event
 
     def socket(self, name: str) -> socket.socket:
         """Take a listening socket that the supervisor opened."""
@@ -61,23 +77,50 @@ class Process:
             os.write(fd, b"1")
             os.close(fd)
 
-    async def every(self, seconds: float, turn: Callable[[], Awaitable[None] | None]) -> None:
+    async def every(self, seconds: float, turn: Callable[[], object]) -> None:
         """Run a turn again and again until the process stops."""
         while not self.stopping.is_set():
-            done = turn()
-            if done is not None:
-                await done
+            turn()
             await self.pause(seconds)
 
     async def pause(self, seconds: float) -> None:
         """Wait, but no longer than until the process is told to stop."""
-        waits = [
-            asyncio.ensure_future(self.clock.sleep(seconds)),
-            asyncio.ensure_future(self.stopping.wait()),
-        ]
-        await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-        for wait in waits:
-            wait.cancel()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self.stopping.wait(), seconds)
+
+
+class Tasks:
+    """The tasks of a process. One that fails ends the process, which is started anew."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._running: set[asyncio.Task[None]] = set()
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run a coroutine as a task that is known here."""
+        task = asyncio.get_running_loop().create_task(work)
+        self._running.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    async def end(self) -> None:
+        """Cancel what still runs; raise what a task failed of."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            emit(TaskFailed(type(error).__name__, _place(error)))
+            self._process.failed.set()
+            self._process.stopping.set()
+
+
+def _place(error: BaseException) -> str:
+    """Name the line that failed; its text could hold what a client sent."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
 
 
 Role = Callable[[Process], Awaitable[None]]
@@ -101,4 +144,7 @@ async def _main(role: Role, assignment: Assignment) -> None:
     loop.add_signal_handler(signal.SIGTERM, stopping.set)
     loop.add_reader(assignment.fds["life"], stopping.set)
     settings = settings_module.read(Path(assignment.settings))
-    await role(Process(assignment, settings, SystemClock(), stopping))
+    process = Process(assignment, settings, SystemClock(), stopping, asyncio.Event())
+    await role(process)
+    if process.failed.is_set():
+        raise SystemExit(1)

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-
 from pathlib import Path
 from typing import Self
 
@@ -89,9 +88,7 @@ class World:
 
     def start_shipper(self) -> None:
         self.ledger = Ledger(self.spool.ledger)
-        self.shipper = Shipper(
-            self.spool.root, self.stores, self.ledger, self.settings, self.clock
-        )
+        self.shipper = Shipper(self.spool.root, self.stores, self.ledger, self.settings, self.clock)
 
     def stop(self) -> None:
         """Stop the house in order."""
@@ -167,5 +164,3 @@ class World:
 
 async def _all(store: ObjectStore) -> dict[str, bytes]:
     return {info.key: await store.get(info.key) async for info in store.list()}
-
-
