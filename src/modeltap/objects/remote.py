@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError
@@ -39,9 +39,12 @@ CONNECT_SECONDS_MAX = 3
 REQUEST_SECONDS_MAX = 30
 
 BUCKET = r"(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
-OBJECT_URI = re.compile(rf"s3://{BUCKET}/(?P<key>.*)", re.DOTALL)
-BUCKET_HOST = re.compile(rf"{BUCKET}\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
-S3_HOST = re.compile(r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com"
+OBJECT_URI = re.compile(rf"s3://{BUCKET}(?:/(?P<key>.*))?", re.DOTALL)
+HTTPS_FORMS = (
+    re.compile(rf"https://{BUCKET}\.{HOST}/(?P<key>[^?#\s]*)"),
+    re.compile(rf"https://{HOST}/{BUCKET}/(?P<key>[^?#\s]*)"),
+)
 
 UNNAMEABLE = re.compile(r"^$|^/|/$|//|(?:^|/)\.{1,2}(?:/|$)")
 BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -163,15 +166,16 @@ class Stores:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Read `s3://bucket/key`, or S3's own https forms of it, as (bucket, key)."""
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        found = OBJECT_URI.fullmatch(uri if uri.count("/") > 2 else uri + "/")
-    else:
-        found = OBJECT_URI.fullmatch(_as_object_uri(uri))
-    if found is None:
-        raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
-    return found["bucket"], found["key"]
+    """Read `s3://bucket/key`, or S3's own https forms of it, as (bucket, key).
+
+    Raise `StoreRefused` for anything else.
+    """
+    if found := OBJECT_URI.fullmatch(uri):
+        return found["bucket"], found["key"] or ""
+    for form in HTTPS_FORMS:
+        if found := form.fullmatch(uri):
+            return found["bucket"], _decoded(found["key"])
+    raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
 
 
 def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
@@ -194,15 +198,11 @@ def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
     )
 
 
-def _as_object_uri(uri: str) -> str:
-    """Read an https form of S3's as an s3 URI; the empty string where it is none."""
-    parts = urlsplit(uri)
-    path = unquote(parts.path, errors="strict").removeprefix("/")
-    if parts.scheme != "https" or parts.query or parts.fragment:
-        return ""
-    if of_bucket := BUCKET_HOST.fullmatch(parts.netloc):
-        return f"s3://{of_bucket['bucket']}/{path}"
-    return f"s3://{path}" if S3_HOST.fullmatch(parts.netloc) else ""
+def _decoded(key: str) -> str:
+    try:
+        return unquote(key, errors="strict")
+    except UnicodeDecodeError:
+        raise StoreRefused("the key of the URI is not UTF-8") from None
 
 
 def _reachable(host: str) -> str:
