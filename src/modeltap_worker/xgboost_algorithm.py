@@ -51,6 +51,7 @@ _TOO_LARGE = (
     "<h1>Request Entity Too Large</h1>\n"
     "<p>The data value transmitted exceeds the capacity limit.</p>\n"
 )
+_ERROR_CHARACTERS_MAX = 200  # so that the reasons of both readings fit into one FailureReason
 _VOTING = ("multi:softmax", "binary:hinge")
 _TAKES_TREE_LIMIT = int(xgboost.__version__.split(".")[0]) < 2
 
@@ -133,7 +134,7 @@ class XGBoostAlgorithm:
         try:
             predictions = [_predict(member.booster, data) for member in self._members]
         except Exception as error:  # border: whatever the framework raises, the container says 400
-            raise Refused(400, f"Unable to evaluate payload provided: {error}") from None
+            raise Refused(400, f"Unable to evaluate payload provided: {_brief(error)}") from None
         if len(predictions) == 1:
             return predictions[0]
         return _vote(predictions) if self._objective in _VOTING else np.mean(predictions, axis=0)
@@ -205,9 +206,14 @@ def _load_native(file: Path, not_pickle: Exception) -> xgboost.Booster:
     except Exception as not_native:  # border: any bytes may be in a model file
         raise LoadError(
             f"{file.name} cannot be loaded by XGBoost {xgboost.__version__}: "
-            f"pickle load error: {not_pickle}; XGBoost load error: {not_native}"
+            f"pickle load error: {_brief(not_pickle)}; XGBoost load error: {_brief(not_native)}"
         ) from None
     return booster
+
+
+def _brief(error: Exception) -> str:
+    """Leave out the native stack trace: it shows a caller the paths of this machine."""
+    return str(error).partition("Stack trace:")[0].strip()[:_ERROR_CHARACTERS_MAX]
 
 
 def _objective(booster: xgboost.Booster) -> tuple[str, int]:
