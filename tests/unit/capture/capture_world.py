@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +20,7 @@ from modeltap.nouns import Answer, CapturedRecord, CapturePlan, Exchange, Invoca
 from modeltap.objects.port import ObjectStore
 from modeltap.objects.remote import MemoryStore
 from modeltap.record import decode
-from modeltap.settings import Settings
+from modeltap.settings import load
 
 PLAN = CapturePlan(
     sampling_percentage=100,
@@ -63,7 +62,7 @@ class World:
         self.spool.make()
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk()
-        self.settings = Settings(home=root)
+        self.settings = load(home=root)
         self.store: ObjectStore = store or MemoryStore()
         self.ring_bytes = ring_bytes
         self.start()
@@ -89,9 +88,7 @@ class World:
 
     def start_shipper(self) -> None:
         self.ledger = Ledger(self.spool.ledger)
-        self.shipper = Shipper(
-            self.spool.root, self.stores, self.ledger, self.settings, self.clock
-        )
+        self.shipper = Shipper(self.spool.root, self.stores, self.ledger, self.settings, self.clock)
 
     def stop(self) -> None:
         """Stop the house in order."""
@@ -167,5 +164,3 @@ class World:
 
 async def _all(store: ObjectStore) -> dict[str, bytes]:
     return {info.key: await store.get(info.key) async for info in store.list()}
-
-
