@@ -31,7 +31,7 @@ from modeltap.clock import SystemClock
 from modeltap.errors import ObjectExists
 from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
 from modeltap.record import decode
-from modeltap.settings import Settings
+from modeltap.settings import load
 from modeltap.telemetry import configure
 
 RING_BYTES = 64 << 20
@@ -87,7 +87,7 @@ class House:
         self.bucket = root / "bucket"
         self.bucket.mkdir()
         self.clock = SystemClock()
-        self.settings = Settings(
+        self.settings = load(
             home=root,
             capture_sync_seconds=0.002,
             capture_seal_seconds=0.01,

@@ -20,7 +20,7 @@ from modeltap.nouns import Answer, CapturedRecord, CapturePlan, Exchange, Invoca
 from modeltap.objects.port import ObjectStore
 from modeltap.objects.remote import MemoryStore
 from modeltap.record import decode
-from modeltap.settings import Settings
+from modeltap.settings import load
 
 PLAN = CapturePlan(
     sampling_percentage=100,
@@ -62,7 +62,7 @@ class World:
         self.spool.make()
         self.clock = SimulatedClock()
         self.disk = SimulatedDisk()
-        self.settings = Settings(home=root)
+        self.settings = load(home=root)
         self.store: ObjectStore = store or MemoryStore()
         self.ring_bytes = ring_bytes
         self.start()
