@@ -58,7 +58,7 @@ def _take_lock(path: Path) -> bool:
 def _load(path: Path) -> tuple[Algorithm, str]:
     model = path.with_name(spec.MODEL)
     try:
-        told = Spec.read(path)
+        told = Spec.decode(path.read_text())
         # By name, because only this model's environment has this algorithm's framework.
         module = importlib.import_module(f"modeltap_worker.{told.algorithm}")
         algorithm: Algorithm = module.load(model, told.rules, os.environ)

@@ -7,7 +7,6 @@ frames). A launcher that comes later reads from here whose instance it found.
 
 import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 SPEC = "spec.json"
 MODEL = "model"
@@ -43,10 +42,10 @@ class Spec:
         return json.dumps(asdict(self), indent=1)
 
     @classmethod
-    def read(cls, path: Path) -> "Spec":
-        """Read a spec. Raise `OSError` or `ValueError` if there is none, or it is malformed."""
-        fields = json.loads(path.read_text())
+    def decode(cls, text: str) -> "Spec":
+        """Read a spec. Raise `ValueError` if it is malformed."""
+        fields = json.loads(text)
         try:
             return cls(**{**fields, "rules": XGBoostRules(**fields["rules"])})
         except (TypeError, KeyError) as error:
-            raise ValueError(f"{path} is no spec of an instance: {error}") from None
+            raise ValueError(f"no spec of an instance: {error}") from None

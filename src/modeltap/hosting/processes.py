@@ -35,6 +35,7 @@ PING_SECONDS_MAX = 2.0
 
 _POLL_SECONDS = 0.02
 _REASON_CHARACTERS_MAX = 500
+_FILE_CHARACTERS_MAX = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _ANNEX = "annex"
 
@@ -77,10 +78,15 @@ class ProcessLauncher:
     async def launch(self, order: LaunchOrder) -> Instance:
         """Give an instance that answered its first ping. Raise `LaunchFailed`; nothing is left."""
         folder = self._folder(order.id)
+        self._instances.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
         try:
             await asyncio.to_thread(_furnish, folder, order)
             self._children[order.id] = _start(folder, order, self._life)
             await self._until_ready(order)
+        except OSError as error:
+            await self.stop(order.id)
+            raise _not_healthy(order, f"It could not be started: {error}.") from error
         except BaseException:  # a cancelled launch leaves nothing either
             await self.stop(order.id)
             raise
@@ -153,7 +159,7 @@ class ProcessLauncher:
         if not _is_locked(folder / spec.LOCK):
             return None
         try:
-            told = Spec.read(folder / spec.SPEC)
+            told = Spec.decode(_read(folder / spec.SPEC))
         except (OSError, ValueError):
             return None
         if told.instance != folder.name or await _ping(folder / spec.SOCKET) != "":
@@ -196,9 +202,7 @@ class ProcessLauncher:
 
 
 def _furnish(folder: Path, order: LaunchOrder) -> None:
-    """Make the instance's folder: model, spec, and a path on which only the annex is found."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    folder.mkdir(mode=0o700)
+    """Fill the instance's folder: model, spec, and a path on which only the annex is found."""
     model = folder / spec.MODEL
     model.mkdir(mode=0o700)
     if order.artifact is not None:
@@ -235,8 +239,6 @@ def _start(folder: Path, order: LaunchOrder, life: int) -> subprocess.Popen[byte
             start_new_session=True,
             umask=0o077,
         )
-    except OSError as error:
-        raise _not_healthy(order, f"Its process could not be started: {error}.") from error
     finally:
         os.close(log)
 
@@ -277,10 +279,20 @@ def _instance(folder: Path) -> Instance:
     return Instance(folder.name, f"unix:{folder / spec.SOCKET}")
 
 
+def _open(path: Path) -> int:
+    """Open a file that a guest can put something else in place of: neither follow nor wait."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _read(path: Path) -> str:
+    with os.fdopen(_open(path)) as file:
+        return file.read(_FILE_CHARACTERS_MAX)
+
+
 def _is_locked(path: Path) -> bool:
     try:
-        lock = os.open(path, os.O_RDONLY)
-    except FileNotFoundError:
+        lock = _open(path)
+    except OSError:
         return False
     try:
         fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -297,7 +309,7 @@ def _holder(folder: Path) -> int | None:
     The lock's text is a guest's word, and a process id may be used again: so it is checked.
     """
     try:
-        pid = int((folder / spec.LOCK).read_text())
+        pid = int(_read(folder / spec.LOCK))
         arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
     except (OSError, ValueError):
         return None
