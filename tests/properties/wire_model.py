@@ -58,7 +58,9 @@ _TOKEN = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_s
 _VISIBLE = st.text(string.ascii_letters + string.digits + "/+=&%~:,;\"'", min_size=1, max_size=12)
 _SEGMENT = st.text(string.ascii_letters + string.digits + " -._~%+é", min_size=1, max_size=12)
 _ANY = st.text(
-    st.characters(codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"),
+    st.characters(
+        codec="utf-8", exclude_categories=("Cc", "Cs"), exclude_characters="\ufffe\uffff"
+    ),
     max_size=12,
 )
 
