@@ -8,8 +8,9 @@ only reads or begins with its write, so that SQLite never has to refuse an upgra
 A resource is known by its kind and its name without regard to case (contract §2.3). Its `version`
 counts its writes: `put_status` names the version that it read and is refused if another came
 between. Times are kept in whole milliseconds, the finest that AWS shows: so a time that was told
-finds what it was told of, when it comes back in a filter. Pages are cut by the sort value and the name of their last row, not by an offset, so that
-rows which come or go between two pages neither repeat nor hide others.
+finds what it was told of, when it comes back in a filter. Pages are cut by the sort value and the
+name of their last row, not by an offset, so that rows which come or go between two pages neither
+repeat nor hide others.
 """
 
 import base64

@@ -22,6 +22,8 @@ from modeltap.front.sts import sts_service
 from modeltap.nouns import Partition
 from modeltap.state.store import Store
 
+SESSION = boto3.Session()  # reads botocore's models once
+
 PARTITION = Partition("123456789012", "us-east-1")
 ROLE = "ModeltapExecutionRole"
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret"
@@ -38,7 +40,7 @@ class World:
     wakes: int = 0
 
     def client(self, service: str) -> Any:
-        return boto3.client(
+        return SESSION.client(
             service,
             endpoint_url=f"http://127.0.0.1:{self.port}",
             region_name=PARTITION.region,
