@@ -12,6 +12,7 @@ import fcntl
 import importlib
 import os
 import resource
+import select
 import signal
 import sys
 import threading
@@ -39,8 +40,9 @@ def main() -> int:
 
 
 def _end_with(life: int) -> None:
-    # A thread, because a model may keep the loop from running for as long as it likes.
-    os.read(life, 1)
+    # A thread, because a model may keep the loop from running for as long as it likes. `select`,
+    # because whoever shares the pipe may have made it non-blocking, as event loops do.
+    select.select([life], [], [])
     os._exit(0)
 
 
