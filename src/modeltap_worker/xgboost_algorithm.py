@@ -86,6 +86,11 @@ class XGBoostAlgorithm:
 
     def __init__(self, folder: Path, rules: XGBoostRules, environment: Mapping[str, str]) -> None:
         """Load what is in `folder`. Raise `LoadError`."""
+        if environment.get("SAGEMAKER_PROGRAM"):
+            raise LoadError(
+                "SAGEMAKER_PROGRAM asks for script mode, which modeltap does not serve yet; "
+                "create the model without an entry point"
+            )
         self._rules = rules
         self._default_accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", outputs.CSV)
         self._batch = "SAGEMAKER_BATCH" in environment
@@ -206,14 +211,15 @@ def _load_native(file: Path, not_pickle: Exception) -> xgboost.Booster:
     except Exception as not_native:  # border: any bytes may be in a model file
         raise LoadError(
             f"{file.name} cannot be loaded by XGBoost {xgboost.__version__}: "
-            f"pickle load error: {_brief(not_pickle)}; XGBoost load error: {_brief(not_native)}"
+            f"pickle load error: {_brief(not_pickle)[:_ERROR_CHARACTERS_MAX]}; "
+            f"XGBoost load error: {_brief(not_native)[:_ERROR_CHARACTERS_MAX]}"
         ) from None
     return booster
 
 
 def _brief(error: Exception) -> str:
     """Leave out the native stack trace: it shows a caller the paths of this machine."""
-    return str(error).partition("Stack trace:")[0].strip()[:_ERROR_CHARACTERS_MAX]
+    return str(error).partition("Stack trace:")[0].strip()
 
 
 def _objective(booster: xgboost.Booster) -> tuple[str, int]:
