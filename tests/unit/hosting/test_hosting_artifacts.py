@@ -1,6 +1,5 @@
 """A corpus of archives that try what archives try (threats S11, S12)."""
 
-import asyncio
 import gzip
 import io
 import os
@@ -13,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeltap.errors import LaunchFailed, NoSuchKey
-from modeltap.hosting.artifacts import Limits, obtain, unpack
+from modeltap.errors import LaunchFailed
+from modeltap.hosting.artifacts import Limits, unpack
 
 
 def member(name: str, data: bytes = b"", **fields: Any) -> tuple[tarfile.TarInfo, bytes]:
@@ -180,16 +179,3 @@ def test_any_flat_archive_comes_out_whole(
             unpacked(archive_of(*members, form=form), into)
     else:
         assert unpacked(archive_of(*members, form=form), into) == files
-
-
-def test_model_data_that_cannot_be_fetched_is_told(tmp_path: Path) -> None:
-    async def missing(uri: str, path: Path) -> None:
-        raise NoSuchKey("The specified key does not exist.")
-
-    async def unreachable(uri: str, path: Path) -> None:
-        raise ConnectionRefusedError("connection refused")
-
-    with pytest.raises(LaunchFailed, match="Could not find model data at s3://b/m"):
-        asyncio.run(obtain("s3://b/m.tar.gz", tmp_path / "m", missing))
-    with pytest.raises(LaunchFailed, match="connection refused"):
-        asyncio.run(obtain("s3://b/m.tar.gz", tmp_path / "m", unreachable))

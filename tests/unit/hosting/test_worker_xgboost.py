@@ -339,3 +339,8 @@ def test_early_stopping_of_an_older_pickle_is_kept(tmp_path: Path) -> None:
 def test_a_stray_file_breaks_loading_and_is_named(tmp_path: Path, booster: xgboost.Booster) -> None:
     with pytest.raises(LoadError, match=r"README\.md cannot be loaded by XGBoost 3\.0\.5"):
         hosted(tmp_path, {**pickled(booster), "README.md": b"# A model"})
+
+
+def test_script_mode_is_refused(tmp_path: Path, booster: xgboost.Booster) -> None:
+    with pytest.raises(LoadError, match="script mode, which modeltap does not serve yet"):
+        hosted(tmp_path, pickled(booster), SAGEMAKER_PROGRAM="inference.py")
