@@ -195,8 +195,9 @@ def split_uri(uri: str) -> tuple[str, str]:
 def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
     """Open a bucket on an S3-compatible store; nothing is sent yet.
 
-    obstore reads `AWS_*` of the environment for what it is not given: a session token in the
-    shell of whoever started us must not go out with our keys.
+    obstore reads `AWS_*` of the environment for what it is not given, and `AWS_ENDPOINT_URL_S3`
+    even before an `endpoint` that it is: neither the address nor a session token in the shell of
+    whoever started us may mix with the settings.
     """
 
     def credentials() -> "S3Credential":
@@ -210,7 +211,7 @@ def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
     return Bucket(
         S3Store(
             name,
-            endpoint=at.endpoint,
+            aws_endpoint_url_s3=at.endpoint,
             region=at.region,
             credential_provider=credentials,
             virtual_hosted_style_request=False,
