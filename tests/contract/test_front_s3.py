@@ -122,6 +122,15 @@ def test_what_stands_beside_the_bytes_is_kept(client: Any, bucket: str) -> None:
     assert got["ContentType"] == "text/plain"
 
 
+def test_an_override_does_not_break_out_of_its_header(client: Any, bucket: str) -> None:
+    client.put_object(Bucket=bucket, Key="k", Body=b"x")
+    smuggled = "text/plain\r\nSet-Cookie: a=b"
+    assert refusal(client.get_object, Bucket=bucket, Key="k", ResponseContentType=smuggled) == (
+        "InvalidArgument",
+        400,
+    )
+
+
 def test_an_upload_without_a_type_is_binary(client: Any, bucket: str) -> None:
     client.put_object(Bucket=bucket, Key="k", Body=b"x")
     head = client.head_object(Bucket=bucket, Key="k")

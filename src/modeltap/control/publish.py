@@ -50,7 +50,7 @@ class Publisher:
 
     def write(self, routes: Mapping[str, Route]) -> None:
         """Make these the routes, under the next generation, unless they are already."""
-        if routes == self._written.routes:
+        if routes == self._written.routes and self._written.generation > 0:
             return
         table = RoutingTable(self._written.generation + 1, routes)
         _replace(self._path, encode(table))

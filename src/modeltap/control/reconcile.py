@@ -150,6 +150,7 @@ class Reconciler:
         self._woken.clear()
         resources = await asyncio.to_thread(self._store.every, KIND)
         endpoints = {resource.name: endpoint_of(resource) for resource in resources}
+        await self._tidy(endpoints.values())
         self._bury()
         placements = tuple(self._placements.values())  # what the table is written from
         await asyncio.to_thread(self._publisher.write, routes(endpoints.values(), placements))
@@ -161,9 +162,7 @@ class Reconciler:
             for action in plan(endpoint, mine, view):
                 await self._carry_out(action, endpoint, resource)
                 acted = True
-        if acted:
-            await self._tidy(endpoints.values())
-        return acted
+        return self._end_rests(placements) or acted
 
     async def _tidy(self, endpoints: Iterable[Endpoint]) -> None:
         """Forget what was kept for fleets that are no more."""
@@ -180,12 +179,22 @@ class Reconciler:
     # ------------------------------------------------------------ what is
 
     def _bury(self) -> None:
-        """Let the dead go, and end the rest of those who rested enough."""
         for each in list(self._placements.values()):
             if each.phase is Phase.RUNNING and not self._launcher.alive(each.id):
                 self._died(each)
-            elif each.phase is Phase.RESTING and self._age(each) >= self._rest_seconds(each.slot):
-                self._remove(each.id)
+
+    def _end_rests(self, planned: Iterable[Placement]) -> bool:
+        """Free the places of those who rested enough, once a plan has seen why they rest."""
+        rested = [
+            each.id
+            for each in planned
+            if each.phase is Phase.RESTING
+            and each.id in self._placements
+            and self._age(each) >= self._rest_seconds(each.slot)
+        ]
+        for placement_id in rested:
+            self._remove(placement_id)
+        return bool(rested)
 
     def _died(self, placement: Placement) -> None:
         slot = placement.slot

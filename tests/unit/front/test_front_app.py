@@ -173,6 +173,13 @@ def test_who_does_not_sign_or_signs_for_another_service_is_refused() -> None:
     assert (status, orjson.loads(body)["__type"]) == (403, "InvalidSignatureException")
 
 
+def test_a_service_that_is_not_served_is_told_with_those_that_are() -> None:
+    status, _, body = called(b"{}", JSON | {"X-Amz-Target": "Logs.X"}, signing_name="logs")
+    told = orjson.loads(body)
+    assert (status, told["__type"]) == (400, "UnknownOperationException")
+    assert told["message"].endswith("it serves sagemaker, sts.")
+
+
 def test_another_body_than_the_signed_one_is_refused() -> None:
     assert called(b"{}", target("ListModels"), sent=b"{ }")[0] == 403
 

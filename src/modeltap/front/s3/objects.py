@@ -139,7 +139,6 @@ def _told(params: Document, row: Object) -> tuple[Document, tuple[int, int]]:
         raise NotImplementedByStore("modeltap's buckets do not serve PartNumber on reads.")
     conditions.check_read(params, row)
     span = conditions.span_of(params.get("Range"), row.size)
-    overrides = {name: params.get(f"Response{name}") for name in OVERRIDES}
     told = (
         {
             "AcceptRanges": "bytes",
@@ -148,7 +147,7 @@ def _told(params: Document, row: Object) -> tuple[Document, tuple[int, int]]:
             "LastModified": utc(row.modified_ns),
         }
         | _shown(row.attributes)
-        | {name: value for name, value in overrides.items() if value is not None}
+        | _overrides(params)
     )
     if span is not None:
         start, stop = span
@@ -166,9 +165,17 @@ def _shown(attributes: Attributes) -> Document:
     return shown
 
 
+def _overrides(params: Document) -> Document:
+    """Pick the headers that the reader wants to see; none of them may break out of its line."""
+    wanted = {name: params[f"Response{name}"] for name in OVERRIDES if f"Response{name}" in params}
+    if any(isinstance(value, str) and not value.isprintable() for value in wanted.values()):
+        raise InvalidArgument("A header value holds a character that is not printable.")
+    return wanted
+
+
 def _source(text: str) -> tuple[str, str]:
     path, _, version = text.partition("?versionId=")
-    bucket, _, key = unquote(path, errors="strict").removeprefix("/").partition("/")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
     if not bucket or not key:
         raise InvalidArgument("Copy Source must mention the source bucket and key: bucket/key")
     if version not in ("", "null"):
