@@ -27,6 +27,8 @@ STOP_SECONDS_MAX = 45.0
 WORKER_POLL_SECONDS = 0.02
 RESTART_PAUSE_SECONDS = (0.0, 0.2, 1.0, 5.0)
 RESTART_FORGOTTEN_SECONDS = 30.0
+FLOORS = (("store", "control", "shipper", "spooler"), ("gateway",))
+"""Who starts at once. Callers of one another queue on sockets; clients come in by the last."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -77,11 +79,14 @@ class Supervisor:
                 self._stop_all()
 
     def _start_all(self) -> bool:
-        for child in self.children:
-            self._start(child, await_ready=True)
-            if self._stop:
-                return False
-        return True
+        """Start in order; each is up before what stands on it begins to serve."""
+        for floor in FLOORS:
+            children = [child for child in self.children if child.assignment.role in floor]
+            waits = [(child, self._start(child)) for child in children]
+            for child, ready in waits:
+                self._await_ready(child, ready)
+                os.close(ready)
+        return not self._stop
 
     def _watch(self) -> None:
         while not self._stop:
@@ -89,13 +94,14 @@ class Supervisor:
             self._reap()
             for child in self.children:
                 if child.process is None and self.clock.monotonic() >= child.due and not self._stop:
-                    self._start(child)
+                    os.close(self._start(child))
 
     def _seconds_to_next_restart(self) -> float | None:
         dues = [child.due for child in self.children if child.process is None]
         return max(0.0, min(dues) - self.clock.monotonic()) if dues else None
 
-    def _start(self, child: Child, *, await_ready: bool = False) -> None:
+    def _start(self, child: Child) -> int:
+        """Start a child; give the pipe on which it tells that it is ready."""
         ready, written = os.pipe()
         fds = child.assignment.fds | {"ready": written}
         assignment = replace(child.assignment, fds=fds)
@@ -108,16 +114,14 @@ class Supervisor:
         )
         child.started = self.clock.monotonic()
         os.close(written)
-        if await_ready:
-            self._await_ready(child, ready)
-        os.close(ready)
+        return ready
 
     def _await_ready(self, child: Child, ready: int) -> None:
         deadline = self.clock.monotonic() + READY_SECONDS_MAX
+        watched = [ready, self._wake.fileno()]
         while not self._stop:
-            readable, _, _ = select.select(
-                [ready, self._wake], [], [], deadline - self.clock.monotonic()
-            )
+            left = max(0.0, deadline - self.clock.monotonic())
+            readable, _, _ = select.select(watched, [], [], left)
             if ready in readable and os.read(ready, 1):
                 return
             if ready in readable or self.clock.monotonic() >= deadline:
