@@ -1,5 +1,6 @@
 """`modeltap env` and `run`: every client of a shell is led here, over HTTP, TLS and the proxy."""
 
+import importlib.resources
 import os
 import socket
 import ssl
@@ -164,7 +165,8 @@ def test_obstore_and_duckdb_read_the_bucket(server: Server) -> None:
 def duck(found: dict[str, str]) -> Any:
     """Open DuckDB with its S3 extension, led to the embedded buckets."""
     connection = duckdb.connect()
-    connection.load_extension("httpfs")
+    package = Path(str(importlib.resources.files("duckdb_extension_httpfs")))
+    connection.load_extension(str(next(package.rglob("*.duckdb_extension"))))
     host = found["AWS_ENDPOINT_URL_S3"].removeprefix("http://")
     connection.execute(
         f"create secret (type s3, key_id '{found['AWS_ACCESS_KEY_ID']}', "

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 from modeltap.hosting.environments import Environments
+from modeltap.hosting.images import resolve
 
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 XGBOOST_0_90 = f"{REGISTRY}/sagemaker-xgboost:0.90-1-cpu-py3"
@@ -40,7 +41,7 @@ def trained(image: str, environments: Path, folder: Path) -> Path:
     Leaves `model.tar.gz`, `inputs.csv`, `validation.csv` (label first) and `scores.csv` (the
     model's own answers, one a line, as `repr` prints them) in the folder.
     """
-    python = Environments(environments).ensure(image, print)
+    python = Environments(environments).ensure(resolve(image), print)
     subprocess.run([python, "-c", TRAIN, str(folder)], check=True, env={"OMP_NUM_THREADS": "1"})
     with tarfile.open(folder / "model.tar.gz", "w:gz") as archive:
         archive.add(folder / "xgboost-model", "xgboost-model")
