@@ -153,13 +153,12 @@ class World:
         return await asyncio.to_thread(call)
 
     async def raw(self, sent: bytes, *, then: bytes = b"") -> bytes:
-        """Send bytes, end writing, and give all that comes back."""
+        """Send bytes, and give all that comes back until the gateway ends the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
         writer.write(sent)
         if then:
             await writer.drain()
             writer.write(then)
-        writer.write_eof()
         received = await reader.read()
         writer.close()
         return received

@@ -269,7 +269,7 @@ def test_only_the_holder_of_a_key_is_heard(tmp_path: Path) -> None:
             assert unknown["Error"]["Code"] == "UnrecognizedClientException"
             unsigned = await it.raw(
                 b"POST /endpoints/churn/invocations HTTP/1.1\r\nHost: a\r\n"
-                b"content-length: 1\r\n\r\n1"
+                b"connection: close\r\ncontent-length: 1\r\n\r\n1"
             )
             assert b" 403 " in unsigned and b"MissingAuthenticationToken" in unsigned
             assert worker.calls == []
@@ -310,7 +310,9 @@ def test_a_body_over_the_limit_is_refused_unread(tmp_path: Path) -> None:
             assert huge.startswith(b"HTTP/1.1 413 ") and b"connection: close" in huge
             chunked = await it.raw(
                 b"POST /endpoints/churn/invocations HTTP/1.1\r\nHost: a\r\n"
-                b"transfer-encoding: chunked\r\n\r\n" + (b"100\r\n" + b"a" * 256 + b"\r\n") * 4,
+                b"connection: close\r\ntransfer-encoding: chunked\r\n\r\n"
+                + (b"100\r\n" + b"a" * 256 + b"\r\n")
+                * 4,
                 then=b"0\r\n\r\n",
             )
             assert chunked.startswith(b"HTTP/1.1 413 ")
@@ -401,7 +403,7 @@ def test_a_client_that_leaves_withdraws_its_call(tmp_path: Path) -> None:
 def test_ping_is_answered_unsigned(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with world(tmp_path) as it:
-            answer = await it.raw(b"GET /ping HTTP/1.1\r\nHost: a\r\n\r\n")
+            answer = await it.raw(b"GET /ping HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
 
     run(scenario())
