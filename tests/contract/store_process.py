@@ -95,9 +95,15 @@ async def serve(home: Path) -> None:
         verifier(keyring.secret, PARTITION, "Role", clock),
         clock,
     )
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(2)]
-    plain = {"app": app, "lifespan": "off", "ws": "none", "access_log": False, "log_level": 30}
-    tls = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
+    sockets = [_listener() for _ in range(2)]
+    plain: dict[str, Any] = {
+        "app": app,
+        "lifespan": "off",
+        "ws": "none",
+        "access_log": False,
+        "log_level": 30,
+    }
+    tls: dict[str, Any] = {"ssl_certfile": str(certificate), "ssl_keyfile": str(key)}
     key_id, secret = keyring.first()
     ports = [each.getsockname()[1] for each in sockets]
     told = dict(zip(("http", "https"), ports, strict=True))
@@ -110,6 +116,11 @@ async def serve(home: Path) -> None:
     await asyncio.gather(
         *(server.serve(sockets=[each]) for server, each in zip(servers, sockets, strict=True))
     )
+
+
+def _listener() -> socket.socket:
+    """Listen on a free port. Opened by number, so that asyncio sees TCP and switches Nagle off."""
+    return socket.socket(fileno=socket.create_server(("127.0.0.1", 0)).detach())
 
 
 if __name__ == "__main__":

@@ -60,16 +60,21 @@ Verify = Callable[[HttpRequest, str, str | None], Caller]
 
 
 def as_it_came(request: HttpRequest) -> HttpRequest:
+    """Reread nothing: the view of every dialect but S3."""
     return request
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One AWS service as served here: what its model knows, and what we answer."""
+    """One AWS service as served here: what its model knows, and what we answer.
+
+    `view` rereads a request after its signature was checked and before its operation is named:
+    where S3 finds the bucket in the host, and the payload in its chunks.
+    """
 
     model: ServiceModel
     operations: Mapping[str, Operation]
-    view: Callable[[HttpRequest], HttpRequest] = as_it_came  # how its addresses are read
+    view: Callable[[HttpRequest], HttpRequest] = as_it_came
 
 
 def verifier(
@@ -130,7 +135,11 @@ class AwsApp:
         inbox = Inbox(receive, scope["headers"])
         request = _request(scope, inbox, behind_gateway=self._behind_gateway)
         response = await self.answer(request)
-        await _send(response, send, close=not await inbox.settle(DRAIN_BYTES_MAX))
+        try:
+            await _send(response, send, close=not await inbox.settle(DRAIN_BYTES_MAX))
+        finally:
+            if isinstance(response.body, Closable):
+                await response.body.aclose()
 
     async def answer(self, request: HttpRequest) -> HttpResponse:
         """Answer one request, whatever comes."""
@@ -159,16 +168,18 @@ class AwsApp:
             return self._default  # whose `verify` raises the same error, in its own words
 
     async def _serve(self, service: Service, request: HttpRequest, request_id: str) -> HttpResponse:
+        if sigv4.scope(request).service not in self._services:
+            served = ", ".join(sorted(self._services))
+            raise UnknownOperation(f"modeltap does not serve this service; it serves {served}.")
         name = service.model.signing_name
-        body: bytes | None = None
         if service.model.protocol == "rest-xml":
             caller = self._verify(request, name, None)
-            held = replace(request, body=held_to_hash(request))
-        else:
-            body = await whole(request.body, BODY_BYTES_MAX)
-            caller = self._verify(request, name, hashlib.sha256(body).hexdigest())
-            held = replace(request, body=body)
-        return await _call(service, held, caller, request_id)
+            return await _call(
+                service, replace(request, body=held_to_hash(request)), caller, request_id
+            )
+        body = await whole(request.body, BODY_BYTES_MAX)
+        caller = self._verify(request, name, hashlib.sha256(body).hexdigest())
+        return await _call(service, replace(request, body=body), caller, request_id)
 
 
 async def _call(
@@ -176,14 +187,15 @@ async def _call(
 ) -> HttpResponse:
     """Walk an authenticated request through its operation."""
     request = service.view(request)
-    ready, stream = (
-        (request.body, None) if isinstance(request.body, bytes) else (None, request.body)
-    )
-    name = catalog.operation_named(request, service.model, ready)
+    form = request.body if isinstance(request.body, bytes) else None
+    name = catalog.operation_named(request, service.model, form)
     operation, model = _served(service, name), service.model.operation_model(name)
-    if not model.has_streaming_input:
-        ready, stream = await whole(request.body, BODY_BYTES_MAX), None
-    params = parse(model, request, ready or b"")
+    stream = None
+    if model.has_streaming_input and not isinstance(request.body, bytes):
+        stream, body = request.body, b""
+    else:
+        body = await whole(request.body, BODY_BYTES_MAX)
+    params = parse(model, request, body)
     validate(model, params)
     result = await operation(Call(params, caller, request, request_id, stream))
     return result if isinstance(result, HttpResponse) else serialize(model, result, request_id)
@@ -221,19 +233,10 @@ async def _send(response: HttpResponse, send: Any, *, close: bool) -> None:
     await send({"type": "http.response.start", "status": response.status, "headers": headers})
     if isinstance(response.body, bytes):
         await send({"type": "http.response.body", "body": response.body})
-    else:
-        await _stream(response.body, send)
-
-
-async def _stream(body: AsyncIterable[bytes], send: Any) -> None:
-    """Send a body chunk by chunk. One that fails is cut off: uvicorn drops the connection."""
-    try:
-        async for chunk in body:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
-        await send({"type": "http.response.body", "body": b""})
-    finally:
-        if isinstance(body, Closable):
-            await body.aclose()
+        return
+    async for chunk in response.body:  # one that fails is cut off: uvicorn drops the connection
+        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _crashed(request_id: str, service: Service, error: Exception) -> OperationCrashed:

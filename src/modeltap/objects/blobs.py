@@ -42,8 +42,9 @@ class Blobs:
     def __init__(self, root: Path, new_id: Callable[[], str]) -> None:
         self._root = root
         self._new_id = new_id
+        root.mkdir(mode=0o700, exist_ok=True)
         for folder in FOLDERS:
-            (root / folder).mkdir(mode=0o700, parents=True, exist_ok=True)
+            (root / folder).mkdir(mode=0o700, exist_ok=True)
         _sync_folder(root)
         _sync_folder(root.parent)
 

@@ -102,6 +102,7 @@ class Buckets:
             return rows.buckets()
 
     def create(self, bucket: str) -> None:
+        """Make a bucket. Raise `InvalidBucketName` or `BucketAlreadyOwnedByYou`."""
         if not BUCKET_NAME.fullmatch(bucket):
             raise InvalidBucketName("The specified bucket is not valid.")
         with self.index.write() as rows:
@@ -118,6 +119,7 @@ class Buckets:
             require_bucket(rows, bucket)
 
     def drop(self, bucket: str) -> None:
+        """Remove a bucket. Raise `BucketNotEmpty` while it holds an object or an upload."""
         with self.index.write() as rows:
             require_bucket(rows, bucket)
             if rows.objects(bucket, b"", 1) or rows.uploads(bucket, (b"", ""), 1):
@@ -127,7 +129,10 @@ class Buckets:
     # ------------------------------------------------------------ objects
 
     async def receive(self, body: AsyncIterable[bytes]) -> Blob:
-        """Store a stream's bytes, not yet under any key; a stream that raises leaves nothing."""
+        """Store a stream's bytes, not yet under any key; a stream that raises leaves nothing.
+
+        Raise `EntityTooLarge` beyond `object_bytes_max`, `ServiceUnavailable` on a full disk.
+        """
         return await self.blobs.receive(body, self.object_bytes_max)
 
     def put(
@@ -138,7 +143,11 @@ class Buckets:
         attributes: Attributes,
         condition: Condition = ALWAYS,
     ) -> Object:
-        """Put received bytes under a key; on any error they are dropped."""
+        """Put received bytes under a key; on any error they are dropped.
+
+        Raise `NoSuchBucket`, `KeyTooLong`, `InvalidArgument` for an empty key, and what the
+        condition raises.
+        """
         now = self.clock.now_ns()
         piece = Piece(1, blob.id, blob.size, blob.md5, now, {})
         row = Object(key, blob.id, blob.size, blob.md5, now, 0, attributes)
@@ -154,11 +163,12 @@ class Buckets:
         return row
 
     def head(self, bucket: str, key: str) -> Object:
+        """Look an object up. Raise `NoSuchBucket` or `NoSuchKey`."""
         with self.index.read() as rows:
             return require_object(rows, bucket, key)
 
     def read(self, bucket: str, key: str) -> "Reading":
-        """Hold an object open; its reader must `aclose` it."""
+        """Hold an object open; its reader must `aclose` it. Raise as `head` does."""
         with self.index.read() as rows:
             row = require_object(rows, bucket, key)
             pieces = rows.pieces(row.content)
@@ -258,6 +268,7 @@ async def _chunks(path: Path, start: int, stop: int) -> AsyncIterator[bytes]:
 
 
 def check_key(key: str) -> None:
+    """Raise `InvalidArgument` or `KeyTooLong` unless a key has 1 … 1,024 UTF-8 bytes."""
     if not key:
         raise InvalidArgument("The key of an object is not empty.")
     if len(key.encode()) > KEY_BYTES_MAX:
@@ -265,11 +276,13 @@ def check_key(key: str) -> None:
 
 
 def require_bucket(rows: Rows, bucket: str) -> None:
+    """Raise `NoSuchBucket` unless it is there."""
     if rows.bucket_created_ns(bucket) is None:
         raise NoSuchBucket("The specified bucket does not exist")
 
 
 def require_object(rows: Rows, bucket: str, key: str) -> Object:
+    """Give an object's row. Raise `NoSuchBucket` or `NoSuchKey`."""
     row = rows.object(bucket, key)
     if row is None:
         require_bucket(rows, bucket)

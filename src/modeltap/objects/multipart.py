@@ -64,6 +64,7 @@ class Uploads:
         return upload.content
 
     def get(self, bucket: str, key: str, upload_id: str) -> Upload:
+        """Look an upload up. Raise `NoSuchBucket`, or `NoSuchUpload` if it is not of this key."""
         with self._buckets.index.read() as rows:
             return _require(rows, bucket, key, upload_id)
 
@@ -93,6 +94,7 @@ class Uploads:
         self._buckets.discard({upload_id: replaced})
 
     def parts(self, bucket: str, key: str, upload_id: str) -> list[Piece]:
+        """Give the parts so far, by number."""
         with self._buckets.index.read() as rows:
             _require(rows, bucket, key, upload_id)
             return rows.pieces(upload_id)
@@ -105,7 +107,11 @@ class Uploads:
         named: Sequence[NamedPart],
         condition: Condition = ALWAYS,
     ) -> Object:
-        """Make the named parts, in order, the object of the key."""
+        """Make the named parts, in order, the object of the key.
+
+        Raise `InvalidPart`, `InvalidPartOrder`, `EntityTooSmall`, `EntityTooLarge`, and what
+        the condition raises; the upload then goes on.
+        """
         with self._buckets.index.write() as rows:
             done = rows.object(bucket, key)
             if done is not None and done.content == upload_id:
@@ -126,6 +132,7 @@ class Uploads:
         return row
 
     def abort(self, bucket: str, key: str, upload_id: str) -> None:
+        """Forget an upload and its parts. Raise as `get` does."""
         with self._buckets.index.write() as rows:
             _require(rows, bucket, key, upload_id)
             rows.drop_upload(upload_id)

@@ -4,9 +4,10 @@ Where a URI leads is decided by settings alone, never by the URI's host (threat 
 name is looked up among the external buckets, and every other bucket is one of our own. S3's own
 https forms are read as `s3://{bucket}/{key}`; no other https is.
 
-No retries here: the caller owns the pace. Limits: connect 3 s, a request 30 s, and for `fetch`
-30 s without a byte. obstore cannot name some keys that S3 allows (`a//b`, `a/../b`, a slash at
-either end); those are refused here, before it would quietly name another object.
+No retries here: the caller owns the pace. Limits: connect 3 s, a request 30 s; `fetch` asks for
+8 MiB at a time, of one version of the object. obstore cannot name some keys that S3 allows
+(`a//b`, `a/../b`, a slash at either end); those are refused here, before it would quietly name
+another object.
 """
 
 import asyncio
@@ -15,11 +16,11 @@ import re
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, BinaryIO
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, Any, BinaryIO
+from urllib.parse import unquote
 
 import obstore
-from obstore.exceptions import AlreadyExistsError, BaseError
+from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
 from obstore.store import MemoryStore as MemoryBucket
 from obstore.store import S3Store
 
@@ -34,14 +35,20 @@ from modeltap.errors import (
 from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
 from modeltap.settings import ExternalBucket, Settings
 
-FETCH_BYTES = 1024 * 1024
+if TYPE_CHECKING:
+    from obstore.store import S3Credential  # a name of obstore's stubs alone
+
+FETCH_BYTES = 8 * 1024 * 1024  # of one request, so that a large object has many deadlines
 CONNECT_SECONDS_MAX = 3
 REQUEST_SECONDS_MAX = 30
 
 BUCKET = r"(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])"
-OBJECT_URI = re.compile(rf"s3://{BUCKET}/(?P<key>.*)", re.DOTALL)
-BUCKET_HOST = re.compile(rf"{BUCKET}\.s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
-S3_HOST = re.compile(r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com")
+HOST = r"s3(?:[.-][a-z0-9-]+)?\.amazonaws\.com"
+OBJECT_URI = re.compile(rf"s3://{BUCKET}(?:/(?P<key>.*))?", re.DOTALL)
+HTTPS_FORMS = (
+    re.compile(rf"https://{BUCKET}\.{HOST}/(?P<key>[^?#\s]*)"),
+    re.compile(rf"https://{HOST}/{BUCKET}/(?P<key>[^?#\s]*)"),
+)
 
 UNNAMEABLE = re.compile(r"^$|^/|/$|//|(?:^|/)\.{1,2}(?:/|$)")
 BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
@@ -111,19 +118,29 @@ class Bucket:
 
     async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
         with _translated(_nameable(key)):
-            result = await obstore.get_async(self._store, key)
-            if result.meta["size"] > bytes_max:
-                raise ObjectTooLarge(f"{key} is larger than {bytes_max} bytes")
-            file = await asyncio.to_thread(_new_file, path)
-            try:
-                async for chunk in result.stream(min_chunk_size=FETCH_BYTES):
-                    await asyncio.to_thread(file.write, chunk)
-            except BaseException:
-                path.unlink()
-                raise
-            finally:
-                file.close()
-        return int(result.meta["size"])
+            found = await obstore.get_async(self._store, key, options={"head": True})
+        size, etag = int(found.meta["size"]), found.meta["e_tag"]
+        if size > bytes_max:
+            raise ObjectTooLarge(f"{key} is larger than {bytes_max} bytes")
+        file = await asyncio.to_thread(_new_file, path)
+        try:
+            for start in range(0, size, FETCH_BYTES):
+                piece = await self._piece(key, (start, min(start + FETCH_BYTES, size)), etag)
+                await asyncio.to_thread(file.write, piece)
+        except BaseException:
+            path.unlink()
+            raise
+        finally:
+            file.close()
+        return size
+
+    async def _piece(self, key: str, span: tuple[int, int], etag: str | None) -> bytes:
+        """Read a span of one version of an object."""
+        with _translated(key):
+            result = await obstore.get_async(
+                self._store, key, options={"range": span, "if_match": etag}
+            )
+            return bytes(await result.bytes_async())
 
 
 class MemoryStore(Bucket):
@@ -163,27 +180,44 @@ class Stores:
 
 
 def split_uri(uri: str) -> tuple[str, str]:
-    """Read `s3://bucket/key`, or S3's own https forms of it, as (bucket, key)."""
-    parts = urlsplit(uri)
-    if parts.scheme == "s3":
-        found = OBJECT_URI.fullmatch(uri if uri.count("/") > 2 else uri + "/")
-    else:
-        found = OBJECT_URI.fullmatch(_as_object_uri(uri))
-    if found is None:
-        raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
-    return found["bucket"], found["key"]
+    """Read `s3://bucket/key`, or S3's own https forms of it, as (bucket, key).
+
+    Raise `StoreRefused` for anything else.
+    """
+    if found := OBJECT_URI.fullmatch(uri):
+        return found["bucket"], found["key"] or ""
+    for form in HTTPS_FORMS:
+        if found := form.fullmatch(uri):
+            return found["bucket"], _decoded(found["key"])
+    raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
 
 
 def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
-    """Open a bucket on an S3-compatible store; nothing is sent yet."""
+    """Open a bucket on an S3-compatible store; nothing is sent yet.
+
+    obstore reads `AWS_*` of the environment for what it is not given, and `AWS_ENDPOINT_URL_S3`
+    even before an `endpoint` that it is: neither the address nor a session token in the shell of
+    whoever started us may mix with the settings.
+    """
+
+    def credentials() -> "S3Credential":
+        return {
+            "access_key_id": at.access_key_id,
+            "secret_access_key": at.secret_access_key,
+            "token": None,
+            "expires_at": None,
+        }
+
     return Bucket(
         S3Store(
             name,
-            endpoint=at.endpoint,
+            aws_endpoint_url_s3=at.endpoint,
             region=at.region,
-            access_key_id=at.access_key_id,
-            secret_access_key=at.secret_access_key,
+            credential_provider=credentials,
             virtual_hosted_style_request=False,
+            s3_express=False,
+            skip_signature=False,
+            unsigned_payload=False,
             client_options={
                 "allow_http": at.allow_http,
                 "connect_timeout": f"{CONNECT_SECONDS_MAX} s",
@@ -194,15 +228,11 @@ def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
     )
 
 
-def _as_object_uri(uri: str) -> str:
-    """Read an https form of S3's as an s3 URI; the empty string where it is none."""
-    parts = urlsplit(uri)
-    path = unquote(parts.path, errors="strict").removeprefix("/")
-    if parts.scheme != "https" or parts.query or parts.fragment:
-        return ""
-    if of_bucket := BUCKET_HOST.fullmatch(parts.netloc):
-        return f"s3://{of_bucket['bucket']}/{path}"
-    return f"s3://{path}" if S3_HOST.fullmatch(parts.netloc) else ""
+def _decoded(key: str) -> str:
+    try:
+        return unquote(key, errors="strict")
+    except UnicodeDecodeError:
+        raise StoreRefused("the key of the URI is not UTF-8") from None
 
 
 def _reachable(host: str) -> str:
@@ -237,6 +267,8 @@ def _meaning(error: Exception, key: str) -> HouseError:
     status = _status(error)
     if isinstance(error, AlreadyExistsError) and status != 409:
         return ObjectExists(f"there is an object {key} already")
+    if isinstance(error, PreconditionError):
+        return StoreUnavailable(f"the object {key} was replaced while it was read")
     if status in BUSY or _code(error) == "RequestTimeout":
         return StoreUnavailable(_told(error))
     answered = status is not None or "redirect" in str(error) or "Invalid range" in str(error)

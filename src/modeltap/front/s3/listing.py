@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import binascii
 from collections.abc import Callable
 from urllib.parse import quote
 
@@ -110,6 +109,6 @@ def _entry(row: Object, encode: Encode) -> Document:
 
 def _position(token: str) -> bytes:
     try:
-        return base64.urlsafe_b64decode(token.encode())
-    except (binascii.Error, ValueError):
+        return base64.b64decode(token, altchars=b"-_", validate=True)
+    except ValueError:
         raise InvalidArgument("The continuation token provided is incorrect") from None

@@ -2,7 +2,6 @@
 
 import asyncio
 from datetime import datetime
-from typing import Any
 from urllib.parse import unquote
 
 from modeltap.clock import utc
@@ -17,31 +16,27 @@ from modeltap.front.app import Call
 from modeltap.front.s3 import conditions
 from modeltap.front.s3.payload import Payload, checksums_of
 from modeltap.nouns import Document
-from modeltap.objects.buckets import Buckets, Reading
+from modeltap.objects.buckets import Buckets
 from modeltap.objects.index import Attributes, Object
 from modeltap.wire.chunked import stored_encoding
 
 METADATA_BYTES_MAX = 2048  # S3's limit on user metadata
 DELETES_MAX = 1000
 
-KEPT = (
-    "CacheControl",
-    "ContentDisposition",
-    "ContentLanguage",
-    "ContentType",
-    "Expires",
-    "Metadata",
-    "SSEKMSKeyId",  # what was asked for; never echoed, since nothing is encrypted with it
-)
-SHOWN = ("CacheControl", "ContentDisposition", "ContentEncoding", "ContentLanguage", "Metadata")
-OVERRIDES = (
+SHOWN = (
     "CacheControl",
     "ContentDisposition",
     "ContentEncoding",
     "ContentLanguage",
     "ContentType",
-    "Expires",
+    "Metadata",
 )
+KEPT = (
+    *(name for name in SHOWN if name != "ContentEncoding"),
+    "Expires",
+    "SSEKMSKeyId",  # what was asked for; never shown, since nothing is encrypted with it
+)
+OVERRIDES = (*(name for name in SHOWN if name != "Metadata"), "Expires")
 
 
 class ObjectOperations:
@@ -67,18 +62,16 @@ class ObjectOperations:
         params = call.params
         reading = await asyncio.to_thread(self._buckets.read, params["Bucket"], params["Key"])
         try:
-            told = _told(params, reading.object)
-            span = conditions.span_of(params.get("Range"), reading.object.size)
+            told, reading.span = _told(params, reading.object)
         except BaseException:
             await reading.aclose()
             raise
-        return told | _part(span, reading.object) | {"Body": _cut(reading, span)}
+        return told | {"Body": reading}
 
     async def head_object(self, call: Call) -> Document:
         params = call.params
         row = await asyncio.to_thread(self._buckets.head, params["Bucket"], params["Key"])
-        span = conditions.span_of(params.get("Range"), row.size)
-        return _told(params, row) | _part(span, row)
+        return _told(params, row)[0]
 
     async def copy_object(self, call: Call) -> Document:
         """Copy bytes; metadata come along unless `MetadataDirective` says REPLACE."""
@@ -140,46 +133,49 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
-def _told(params: Document, row: Object) -> Document:
-    """Tell of an object what GET and HEAD tell alike, if the conditions hold."""
+def _told(params: Document, row: Object) -> tuple[Document, tuple[int, int]]:
+    """Tell what GET and HEAD tell alike, and which bytes are asked for, if the conditions hold."""
     if "PartNumber" in params:
         raise NotImplementedByStore("modeltap's buckets do not serve PartNumber on reads.")
     conditions.check_read(params, row)
-    told: dict[str, Any] = {
-        "AcceptRanges": "bytes",
-        "ContentLength": row.size,
-        "ContentType": row.attributes.get("ContentType", "binary/octet-stream"),
-        "ETag": quoted(row.etag),
-        "LastModified": utc(row.modified_ns),
-    }
-    told |= {name: row.attributes[name] for name in SHOWN if name in row.attributes}
-    if "Expires" in row.attributes:
-        told["Expires"] = datetime.fromisoformat(row.attributes["Expires"])
-    if params.get("ChecksumMode") == "ENABLED" and not row.parts:
-        told |= checksums_of(row.attributes)
-    overrides = {name: params.get(f"Response{name}") for name in OVERRIDES}
-    return told | {name: value for name, value in overrides.items() if value is not None}
-
-
-def _part(span: tuple[int, int] | None, row: Object) -> Document:
-    if span is None:
-        return {}
-    start, stop = span
-    return {
-        "ContentLength": stop - start,
-        "ContentRange": f"bytes {start}-{stop - 1}/{row.size}",
-    }
-
-
-def _cut(reading: Reading, span: tuple[int, int] | None) -> Reading:
+    span = conditions.span_of(params.get("Range"), row.size)
+    told = (
+        {
+            "AcceptRanges": "bytes",
+            "ContentType": "binary/octet-stream",
+            "ETag": quoted(row.etag),
+            "LastModified": utc(row.modified_ns),
+        }
+        | _shown(row.attributes)
+        | _overrides(params)
+    )
     if span is not None:
-        reading.span = span
-    return reading
+        start, stop = span
+        told["ContentRange"] = f"bytes {start}-{stop - 1}/{row.size}"
+    elif params.get("ChecksumMode") == "ENABLED" and not row.parts:
+        told |= checksums_of(row.attributes)
+    start, stop = span or (0, row.size)
+    return told | {"ContentLength": stop - start}, (start, stop)
+
+
+def _shown(attributes: Attributes) -> Document:
+    shown = {name: attributes[name] for name in SHOWN if name in attributes}
+    if "Expires" in attributes:
+        shown["Expires"] = datetime.fromisoformat(attributes["Expires"])
+    return shown
+
+
+def _overrides(params: Document) -> Document:
+    """Pick the headers that the reader wants to see; none of them may break out of its line."""
+    wanted = {name: params[f"Response{name}"] for name in OVERRIDES if f"Response{name}" in params}
+    if any(isinstance(value, str) and not value.isprintable() for value in wanted.values()):
+        raise InvalidArgument("A header value holds a character that is not printable.")
+    return wanted
 
 
 def _source(text: str) -> tuple[str, str]:
     path, _, version = text.partition("?versionId=")
-    bucket, _, key = unquote(path, errors="strict").removeprefix("/").partition("/")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
     if not bucket or not key:
         raise InvalidArgument("Copy Source must mention the source bucket and key: bucket/key")
     if version not in ("", "null"):
