@@ -17,6 +17,9 @@ from modeltap_worker.socketpath import short_path
 
 BACKLOG = 128
 
+FAULT = Reply(500, "text/html; charset=utf-8", None, b"Internal Server Error")
+"""The answer to a call on which the algorithm itself failed."""
+
 
 class Algorithm(Protocol):
     """A loaded model."""
@@ -145,10 +148,17 @@ class Connection(asyncio.Protocol):
     def _finish_at_end(self, frame: Frame) -> None:
         if not frame.end:
             return
-        reply = self._gathering.pop(frame.id).answered_by(self._algorithm)
+        reply = self._answer(self._gathering.pop(frame.id))
         if reply.status >= 400:
             self._log(f"invocation answered {reply.status}")
         self._transport.writelines(list(frames.encode_reply(frame.id, reply)))
+
+    def _answer(self, call: Gathering) -> Reply:
+        try:
+            return call.answered_by(self._algorithm)
+        except Exception as error:  # border: one call's fault must not end the others' connection
+            self._log(f"invocation failed: {type(error).__name__}")
+            return FAULT
 
 
 class Server:

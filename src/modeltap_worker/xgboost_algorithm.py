@@ -11,6 +11,7 @@ this is why a model has a process of its own. A row never goes into the log: row
 """
 
 import collections
+import csv
 import json
 import pickle
 from collections.abc import Mapping
@@ -20,6 +21,7 @@ from typing import Any
 
 import numpy as np
 import xgboost
+from xgboost.core import XGBoostError
 
 from modeltap_worker import csvrows, libsvm, outputs
 from modeltap_worker.frames import Call, Reply
@@ -51,6 +53,7 @@ _TOO_LARGE = (
     "<h1>Request Entity Too Large</h1>\n"
     "<p>The data value transmitted exceeds the capacity limit.</p>\n"
 )
+_ERROR_CHARACTERS_MAX = 200  # so that the reasons of both readings fit into one FailureReason
 _VOTING = ("multi:softmax", "binary:hinge")
 _TAKES_TREE_LIMIT = int(xgboost.__version__.split(".")[0]) < 2
 
@@ -85,6 +88,11 @@ class XGBoostAlgorithm:
 
     def __init__(self, folder: Path, rules: XGBoostRules, environment: Mapping[str, str]) -> None:
         """Load what is in `folder`. Raise `LoadError`."""
+        if environment.get("SAGEMAKER_PROGRAM"):
+            raise LoadError(
+                "SAGEMAKER_PROGRAM asks for script mode, which modeltap does not serve yet; "
+                "create the model without an entry point"
+            )
         self._rules = rules
         self._default_accept = environment.get("SAGEMAKER_DEFAULT_INVOCATIONS_ACCEPT", outputs.CSV)
         self._batch = "SAGEMAKER_BATCH" in environment
@@ -119,7 +127,7 @@ class XGBoostAlgorithm:
             if kind == "csv":
                 return xgboost.DMatrix(csvrows.parse(text))
             return xgboost.DMatrix(libsvm.parse(text, from_one=self._rules.libsvm_from_one))
-        except Exception as error:  # border: whatever the rows provoke, the container says 415
+        except (ValueError, OverflowError, csv.Error, XGBoostError) as error:
             raise Refused(
                 415,
                 f"Loading {kind} data failed with Exception, please ensure data is in {kind} "
@@ -132,8 +140,8 @@ class XGBoostAlgorithm:
             _check_columns(data.num_col(), _features(first.booster), kind)
         try:
             predictions = [_predict(member.booster, data) for member in self._members]
-        except Exception as error:  # border: whatever the framework raises, the container says 400
-            raise Refused(400, f"Unable to evaluate payload provided: {error}") from None
+        except (ValueError, XGBoostError) as error:
+            raise Refused(400, f"Unable to evaluate payload provided: {_brief(error)}") from None
         if len(predictions) == 1:
             return predictions[0]
         return _vote(predictions) if self._objective in _VOTING else np.mean(predictions, axis=0)
@@ -202,12 +210,18 @@ def _load_native(file: Path, not_pickle: Exception) -> xgboost.Booster:
     booster = xgboost.Booster()
     try:
         booster.load_model(str(file))
-    except Exception as not_native:  # border: any bytes may be in a model file
+    except (ValueError, XGBoostError) as not_native:
         raise LoadError(
             f"{file.name} cannot be loaded by XGBoost {xgboost.__version__}: "
-            f"pickle load error: {not_pickle}; XGBoost load error: {not_native}"
+            f"pickle load error: {_brief(not_pickle)[:_ERROR_CHARACTERS_MAX]}; "
+            f"XGBoost load error: {_brief(not_native)[:_ERROR_CHARACTERS_MAX]}"
         ) from None
     return booster
+
+
+def _brief(error: Exception) -> str:
+    """Leave out the native stack trace: it shows a caller the paths of this machine."""
+    return str(error).partition("Stack trace:")[0].strip()
 
 
 def _objective(booster: xgboost.Booster) -> tuple[str, int]:

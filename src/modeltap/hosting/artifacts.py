@@ -16,16 +16,13 @@ import gzip
 import os
 import tarfile
 import zlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from modeltap.errors import LaunchFailed, NoSuchBucket, NoSuchKey
-
-Fetch = Callable[[str, Path], Awaitable[None]]
-"""Brings the object at an `s3://` URI to a path. Raises `StoreError` or `OSError`."""
+from modeltap.errors import LaunchFailed
 
 _BLOCK = tarfile.BLOCKSIZE
 _PIECE = 1024 * 1024
@@ -58,21 +55,6 @@ class _Member:
     parts: tuple[str, ...]
     folder: bool
     size: int
-
-
-async def obtain(uri: str, path: Path, fetch: Fetch) -> None:
-    """Fetch model data to `path`. Raise `LaunchFailed`, telling what to do."""
-    try:
-        await fetch(uri, path)
-    except (NoSuchKey, NoSuchBucket):
-        raise LaunchFailed(
-            f"Could not find model data at {uri}. Upload it, then create the endpoint again."
-        ) from None
-    except OSError as error:
-        raise LaunchFailed(
-            f"Could not fetch model data from {uri}: {error}. "
-            "Check that its store can be reached, then create the endpoint again."
-        ) from error
 
 
 def unpack(archive: Path, into: Path, *, limits: Limits | None = None) -> None:

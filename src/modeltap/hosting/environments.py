@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import uv
@@ -44,9 +45,9 @@ class Environments:
         home = self._folder / _name(image)
         if not _is_ready(home, image):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(home.with_name(f"{home.name}.lock")):
+            with _locked(home.with_name(f"{home.name}.lock")) as lock:
                 if not _is_ready(home, image):
-                    _build(home, image, progress)
+                    _Build(home, image, progress, lock).run()
         return _python(home)
 
 
@@ -69,45 +70,56 @@ def _pins(image: Image) -> str:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _locked(path: Path) -> Iterator[int]:
     lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        yield lock
     finally:
         os.close(lock)
 
 
-def _build(home: Path, image: Image, progress: Progress) -> None:
-    progress(f"building the environment of {image.name} (first use; it is kept)")
-    if home.exists():
-        shutil.rmtree(home)
-    tool = uv.find_uv_bin()
-    _run([tool, "venv", "--python", sys.executable, str(home)], image, progress)
-    pip = [tool, "pip", "install", "--python", str(_python(home)), "--only-binary", ":all:"]
-    _run([*pip, *image.packages], image, progress)
-    _run([str(_python(home)), "-c", f"import {image.framework}"], image, progress)
-    (home / _READY).write_text(_pins(image))
-    progress(f"the environment of {image.name} is ready")
+@dataclass(frozen=True, slots=True)
+class _Build:
+    """One building of one environment, under its lock."""
 
+    home: Path
+    image: Image
+    progress: Progress
+    lock: int
 
-def _run(command: list[str], image: Image, progress: Progress) -> None:
-    last: deque[str] = deque(maxlen=_LINES_SHOWN)
-    process = subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="replace",
-    )
-    with process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            last.append(line.strip())
-            progress(line.rstrip())
-    if process.returncode != 0:
-        raise LaunchFailed(_failure(image, " ".join(last)))
+    def run(self) -> None:
+        self.progress(f"building the environment of {self.image.name} (first use; it is kept)")
+        if self.home.exists():
+            shutil.rmtree(self.home)
+        tool, python = uv.find_uv_bin(), str(_python(self.home))
+        self._step([tool, "venv", "--python", sys.executable, str(self.home)])
+        install = [tool, "pip", "install", "--python", python, "--only-binary", ":all:"]
+        self._step([*install, *self.image.packages])
+        self._step([python, "-I", "-c", f"import {self.image.framework}"], variables={})
+        (self.home / _READY).write_text(_pins(self.image))
+        self.progress(f"the environment of {self.image.name} is ready")
+
+    def _step(self, command: list[str], *, variables: dict[str, str] | None = None) -> None:
+        """Run one command; uv needs our variables (proxies, index), the framework none."""
+        last: deque[str] = deque(maxlen=_LINES_SHOWN)
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            env=variables,
+            pass_fds=(self.lock,),  # a builder that is killed leaves uv at work: it holds on, too
+        )
+        with process:
+            assert process.stdout is not None
+            for line in process.stdout:
+                last.append(line.strip())
+                self.progress(line.rstrip())
+        if process.returncode != 0:
+            raise LaunchFailed(_failure(self.image, " ".join(last)))
 
 
 def _failure(image: Image, said: str) -> str:
