@@ -47,7 +47,7 @@ def test_a_table_survives_its_file(table: RoutingTable) -> None:
 
 @given(tables)
 def test_the_order_of_routes_does_not_show(table: RoutingTable) -> None:
-    turned = RoutingTable(table.generation, dict(reversed(table.routes.items())))
+    turned = RoutingTable(table.generation, dict(reversed(list(table.routes.items()))))
     assert encode(turned) == encode(table)
 
 

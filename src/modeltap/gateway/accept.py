@@ -108,7 +108,6 @@ async def hand_over(
         ssl=tls,
         ssl_handshake_timeout=seconds_max if tls is not None else None,
     )
-    assert isinstance(transport, asyncio.Transport)
     return transport
 
 

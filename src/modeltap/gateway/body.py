@@ -1,4 +1,4 @@
-"""A request's body on its way from the socket to whoever reads it.
+"""A body on its way from a socket to whoever reads it.
 
 Constraints: at most `HELD_BYTES_MAX` wait here before reading from the client is paused (one read
 of the socket may go beyond). Chunks are handed on as they came, never joined on the way. The first
@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from modeltap.errors import BadRequest, PayloadTooLarge
+from modeltap.errors import PayloadTooLarge
 from modeltap.nouns import HttpRequest
 
 HELD_BYTES_MAX = 64 * 1024
@@ -28,7 +28,7 @@ class Body:
         self._proceed = proceed
         self._chunks: deque[bytes] = deque()
         self._held = 0
-        self._error: BadRequest | None = None
+        self._error: Exception | None = None
         self._waiter: asyncio.Future[None] | None = None
 
     @property
@@ -50,7 +50,7 @@ class Body:
         self.complete = True
         self._wake()
 
-    def fail(self, error: BadRequest) -> None:
+    def fail(self, error: Exception) -> None:
         """The rest will not come: the reader gets this error after what has arrived."""
         self._error = error
         self._wake()
@@ -59,7 +59,7 @@ class Body:
         return self
 
     async def __anext__(self) -> bytes:
-        """Give the next chunk. Raise `BadRequest` where the client breaks off or is too slow."""
+        """Give the next chunk. Raise what `fail` was given where the rest will not come."""
         if self._proceed is not None:
             self._proceed()
             self._proceed = None

@@ -4,6 +4,7 @@ One sweep a quarter of a second looks at every connection's deadlines, in place 
 deadline may therefore be late by `SWEEP_SECONDS`. Time comes from the clock.
 """
 
+import asyncio
 from typing import Protocol
 
 from modeltap.clock import Clock
@@ -31,6 +32,7 @@ class Connections:
         self._clock = clock
         self._open: set[Expiring] = set()
         self._draining = False
+        self._emptied = asyncio.Event()
 
     def __len__(self) -> int:
         return len(self._open)
@@ -44,6 +46,8 @@ class Connections:
 
     def remove(self, connection: Expiring) -> None:
         self._open.discard(connection)
+        if self._draining and not self._open:
+            self._emptied.set()
 
     async def sweep(self) -> None:
         """Look at all deadlines, for ever."""
@@ -58,5 +62,5 @@ class Connections:
         self._draining = True
         for connection in tuple(self._open):
             connection.drain()
-        while self._open:
-            await self._clock.sleep(SWEEP_SECONDS)
+        if self._open:
+            await self._emptied.wait()

@@ -147,9 +147,7 @@ async def _streams(connection: socket.socket, tls: ssl.SSLContext | None) -> Str
     reader = asyncio.StreamReader(limit=CHUNK_BYTES_MAX)
     protocol = asyncio.StreamReaderProtocol(reader)
     transport = await hand_over(connection, lambda: protocol, tls, CONNECT_SECONDS_MAX)
-    return reader, asyncio.StreamWriter(
-        transport, protocol, reader, asyncio.get_running_loop()
-    )
+    return reader, asyncio.StreamWriter(transport, protocol, reader, asyncio.get_running_loop())
 
 
 async def _splice(one: Streams, other: Streams) -> None:

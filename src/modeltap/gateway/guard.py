@@ -47,7 +47,7 @@ class Head:
     def check(self, version: str) -> None:
         """Judge the whole head. Raise `BadRequest`."""
         if version not in ("1.0", "1.1"):
-            raise BadRequest("only HTTP/1.0 and HTTP/1.1 are spoken here", status=505)
+            raise BadRequest("only versions 1.0 and 1.1 are spoken here", status=505)
         _check_target(self.target)
         _check_headers(self._headers, version)
 

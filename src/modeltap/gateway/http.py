@@ -12,6 +12,8 @@ Constraints:
   comes is thrown away for `LINGER_SECONDS`, so that the answer is not lost to a reset;
 * deadlines, looked at by one sweep over all connections (`connections.py`): the headers, idleness,
   a least body rate, and a client that does not read;
+* a client that ends its side is taken to have left, as nginx and uvicorn do: what runs for it is
+  cancelled;
 * a malformed message gets a plain-text answer and the connection's end.
 
 The task that runs a request belongs to its connection and is cancelled with it: with the reconciler
@@ -24,7 +26,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import httptools
 
@@ -101,15 +103,14 @@ class Connection(asyncio.Protocol):
     # ------------------------------------------------------------ the transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._secure = transport.get_extra_info("ssl_object") is not None
-        peer = transport.get_extra_info("peername")
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
+        self._secure = self._transport.get_extra_info("ssl_object") is not None
+        peer = self._transport.get_extra_info("peername")
         self._peer = str(peer[0]) if isinstance(peer, tuple) else ""
         if self._connections.add(self):
             self._expect_head()
         else:
-            transport.abort()
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         if self._deaf:
@@ -126,15 +127,6 @@ class Connection(asyncio.Protocol):
         self._head_bytes = self._head_bytes + len(data) if still else 0
         if self._head_bytes > LINE_BYTES_MAX + HEADERS_BYTES_MAX:
             self._refuse(BadRequest("the headers are too long or too many", status=431))
-
-    def eof_received(self) -> bool:
-        if self._head is not None or (self._body is not None and not self._body.complete):
-            self._refuse(BadRequest("the connection ended within a request"))
-        self._deaf = True
-        if self._turn is None:
-            return False
-        self._draining = True
-        return True
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.remove(self)

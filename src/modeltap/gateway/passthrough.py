@@ -14,11 +14,13 @@ sending of a body is a task of its request and ends with it.
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
+from typing import Any
 
 from modeltap.clock import Clock
 from modeltap.errors import BackendGone, BadRequest, ServiceUnavailable
 from modeltap.gateway.http import Respond
-from modeltap.gateway.upstream import STALL_SECONDS_MAX, Upstream, connect
+from modeltap.gateway.response import LAST_CHUNK, encode_chunk
+from modeltap.gateway.upstream import Upstream, connect
 from modeltap.nouns import Headers, HttpRequest, HttpResponse
 from modeltap.wire.catalog import service
 from modeltap.wire.fault import fault
@@ -60,30 +62,92 @@ class Passthrough:
         answered = False
         try:
             upstream = await connect(self._backend, request.method)
+            sending = asyncio.create_task(_send(upstream, request))
             try:
-                status, headers = await self._exchange(upstream, request)
+                status, headers = await _head(upstream, sending)
                 answered = True
                 await respond(HttpResponse(status, end_to_end(headers), in_turns(upstream.body)))
             finally:
+                sending.cancel()
                 upstream.close()
         except BackendGone:
             if not answered:
                 await respond(self._unavailable(request))
 
-    async def _exchange(self, upstream: Upstream, request: HttpRequest) -> tuple[int, Headers]:
-        """Send the request, and wait for the head of its answer, which may come before the end."""
-        loop = asyncio.get_running_loop()
-        try:
-            async with asyncio.timeout(None) as limit:
-                sending = loop.create_task(_send(upstream, request))
-                sending.add_done_callback(
-                    lambda _: limit.reschedule(loop.time() + ANSWER_SECONDS_MAX)
-                )
-                return await upstream.head()
-        except TimeoutError as error:
-            raise BackendGone("the backend did not answer in time") from error
-
     def _unavailable(self, request: HttpRequest) -> HttpResponse:
         error = ServiceUnavailable("The service is restarting. Please try again.")
         resource = request.path.decode("latin-1")
         return fault(service(self._dialect), error, self._clock.uuid4(), resource=resource)
+
+
+async def _head(upstream: Upstream, sending: asyncio.Task[None]) -> tuple[int, Headers]:
+    """Wait for the head of the answer, which may come before the request's end."""
+    either: set[asyncio.Future[Any]] = {sending, upstream.head}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            return await upstream.head
+    except TimeoutError as error:
+        raise BackendGone("the backend did not answer in time") from error
+
+
+async def _send(upstream: Upstream, request: HttpRequest) -> None:
+    """Send a request; what keeps it from its end is told to whoever waits for the answer."""
+    try:
+        await upstream.write(request_head(request))
+        if isinstance(request.body, bytes):
+            return
+        if request.header(b"expect") is not None:
+            await upstream.continued()
+        chunked = _is_chunked(request)
+        async for part in in_turns(request.body):
+            if upstream.head.done():
+                return  # it has answered already: the rest interests nobody
+            await upstream.write(encode_chunk(part) if chunked else part)
+        if chunked:
+            await upstream.write(LAST_CHUNK)
+    except (BackendGone, BadRequest) as error:
+        upstream.abort(error)
+
+
+async def in_turns(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+    """Give a body in parts of at most `TURN_BYTES_MAX`, one in a turn of the loop."""
+    async for chunk in body:
+        for start in range(0, len(chunk), TURN_BYTES_MAX):
+            yield chunk[start : start + TURN_BYTES_MAX]
+            await asyncio.sleep(0)
+
+
+# ---------------------------------------------------------------- heads
+
+
+def request_head(request: HttpRequest) -> bytes:
+    """Write the head that the backend gets; target and values are those that were received."""
+    lines = [b"%s %s HTTP/1.1\r\n" % (request.method.encode(), request.target)]
+    lines += [b"%s: %s\r\n" % field for field in end_to_end(request.headers)]
+    lines.append(b"%speer: %s\r\n" % (OWN_PREFIX, request.peer.encode()))
+    lines.append(b"%sscheme: %s\r\n" % (OWN_PREFIX, b"https" if request.secure else b"http"))
+    if _is_chunked(request):
+        lines.append(b"transfer-encoding: chunked\r\n")
+    lines.append(b"connection: close\r\n\r\n")
+    return b"".join(lines)
+
+
+def end_to_end(headers: Headers) -> Headers:
+    """Leave out what is meant for one hop only, and what is ours alone."""
+    dropped = HOP_BY_HOP | (_named(headers) - _NEVER_HOP_BY_HOP)
+    return tuple(
+        (name, value)
+        for name, value in headers
+        if name not in dropped and not name.startswith(OWN_PREFIX)
+    )
+
+
+def _named(headers: Headers) -> set[bytes]:
+    """Give the names that `Connection` lists as meant for this hop."""
+    lists = [value for name, value in headers if name == b"connection"]
+    return {name.strip().lower() for names in lists for name in names.split(b",")}
+
+
+def _is_chunked(request: HttpRequest) -> bool:
+    return request.header(b"transfer-encoding") is not None

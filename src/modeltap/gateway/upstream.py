@@ -7,6 +7,7 @@ client does not take its answer, writing to it waits while it does not take the 
 
 import asyncio
 from pathlib import Path
+from typing import cast
 
 import httptools
 
@@ -20,52 +21,59 @@ STALL_SECONDS_MAX = 60.0
 
 
 class Upstream(asyncio.Protocol):
-    """A connection for one exchange; `body` streams the answer's body."""
+    """A connection for one exchange.
+
+    `head` is a future of the final answer's status and headers, or of what `abort` was given;
+    `body` streams the answer's body.
+    """
 
     def __init__(self, method: str) -> None:
         loop = asyncio.get_running_loop()
         self.body = Body(self._flow, None)
-        self.go_ahead = asyncio.Event()
+        self.head: asyncio.Future[tuple[int, Headers]] = loop.create_future()
+        self._go_ahead = asyncio.Event()
         self._method = method
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.Transport
         self._headers: list[tuple[bytes, bytes]] = []
-        self._head: asyncio.Future[tuple[int, Headers]] = loop.create_future()
         self._writable = asyncio.Event()
         self._writable.set()
         self._paused = False
 
-    async def head(self) -> tuple[int, Headers]:
-        """Give status and headers of the final answer. Raise what `abort` was given."""
-        return await self._head
-
     async def write(self, data: bytes) -> None:
         """Send bytes of the request, when there is room. Raise `BackendGone`."""
-        async with asyncio.timeout(STALL_SECONDS_MAX):
-            await self._writable.wait()
-        if self._transport.is_closing():
-            raise BackendGone("the backend closed the connection within a request")
+        await self._wait(self._writable)
         self._transport.write(data)
+
+    async def continued(self) -> None:
+        """Wait until the backend asks for the body (`100 Continue`). Raise `BackendGone`."""
+        await self._wait(self._go_ahead)
 
     def abort(self, error: Exception) -> None:
         """End the exchange: whoever waits for the answer gets this error."""
-        if not self._head.done():
-            self._head.set_exception(error)
+        if not self.head.done():
+            self.head.set_exception(error)
         if not self.body.complete:
             self.body.fail(error)
         self.close()
 
     def close(self) -> None:
-        # Nobody may be left to hear of an error that came with the end.
-        if self._head.done() and not self._head.cancelled():
-            self._head.exception()
+        self.head.cancel()
         self._transport.abort()
+
+    async def _wait(self, event: asyncio.Event) -> None:
+        try:
+            async with asyncio.timeout(STALL_SECONDS_MAX):
+                await event.wait()
+        except TimeoutError as error:
+            raise BackendGone("the backend does not take the request") from error
+        if self._transport.is_closing():
+            raise BackendGone("the backend closed the connection within a request")
 
     # ------------------------------------------------------------ the transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's own is no subclass
 
     def data_received(self, data: bytes) -> None:
         if self.body.complete:
@@ -77,10 +85,10 @@ class Upstream(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._writable.set()
-        self.go_ahead.set()
-        if self._head.done() and exc is None and self._ends_with_connection():
+        self._go_ahead.set()
+        if exc is None and self._ends_with_connection():
             self.body.end()
-        else:
+        elif not self.body.complete:
             self.abort(BackendGone("the backend closed the connection within its answer"))
 
     def pause_writing(self) -> None:
@@ -98,9 +106,9 @@ class Upstream(asyncio.Protocol):
         status = self._parser.get_status_code()
         headers, self._headers = tuple(self._headers), []
         if status == 100:
-            self.go_ahead.set()
-        elif status > 199 and not self._head.done():
-            self._head.set_result((status, headers))
+            self._go_ahead.set()
+        elif status > 199 and not self.head.done():
+            self.head.set_result((status, headers))
             if self._method == "HEAD":
                 self.body.end()
 
@@ -114,7 +122,10 @@ class Upstream(asyncio.Protocol):
     # ------------------------------------------------------------ pace
 
     def _ends_with_connection(self) -> bool:
-        names = {name for name, _ in self._head.result()[1]}
+        """Tell whether the end of the connection is the answer's end."""
+        if not self.head.done() or self.head.cancelled() or self.head.exception() is not None:
+            return False
+        names = {name for name, _ in self.head.result()[1]}
         return not names & {b"content-length", b"transfer-encoding"}
 
     def _flow(self) -> None:

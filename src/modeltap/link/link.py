@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import cast
 
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
 from modeltap.nouns import Answer, Instance, Invocation
@@ -19,7 +20,7 @@ from modeltap_worker import frames
 ANSWER_BYTES_MAX = 25 * 1024 * 1024
 """Longest answer of a model, as long as the longest request (contract §2.8)."""
 
-_HEADER_SAFE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_HEADER_SAFE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 @dataclass(slots=True, eq=False)
@@ -126,8 +127,7 @@ class Link(asyncio.Protocol):
     # ------------------------------------------------------------ in
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        self._transport = transport
+        self._transport = cast(asyncio.WriteTransport, transport)  # uvloop's own is no subclass
 
     def data_received(self, data: bytes) -> None:
         try:
@@ -204,6 +204,6 @@ def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
 
 
 def _fits_headers(reply: frames.Reply) -> bool:
-    """Tell whether the fields may stand in an HTTP header: one line of latin-1 each."""
+    """Tell whether the fields may stand in an HTTP header: one line each."""
     fields = (reply.content_type or "", reply.custom_attributes or "")
     return all(_HEADER_SAFE.fullmatch(text) for text in fields)

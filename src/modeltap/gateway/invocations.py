@@ -1,0 +1,127 @@
+"""InvokeEndpoint: from a request's bytes to the model's answer, and then to capture.
+
+    HttpRequest ─auth.verify─▶ ─wire─▶ Invocation ─router─▶ Exchange ─▶ HttpResponse
+                          and, after its bytes were handed over, Exchange ─(on_exchange)─▶ capture
+
+The body is buffered, because the signature and the model need it whole, and is at most
+`body_bytes_max` long; a longer one is refused unread. Every path of the runtime API is verified
+before anything is said about it; of its operations only InvokeEndpoint is served.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from hashlib import sha256
+
+from modeltap.auth.sigv4 import verify
+from modeltap.clock import Clock, utc
+from modeltap.errors import ModeltapError, UnknownOperation, ValidationError
+from modeltap.gateway.body import read_whole
+from modeltap.gateway.http import Respond
+from modeltap.nouns import Document, Exchange, HttpRequest, HttpResponse, Invocation
+from modeltap.router.router import Router
+from modeltap.wire.catalog import operation_named, service
+from modeltap.wire.fault import fault
+from modeltap.wire.parse import parse
+from modeltap.wire.serialize import serialize
+from modeltap.wire.validate import validate
+
+SERVICE = "sagemaker-runtime"
+SERVED = "InvokeEndpoint"
+SIGNING_NAMES = frozenset({"sagemaker"})
+
+_PATH = re.compile(rb"/endpoints/[^/]+/(async-invocations|invocations(-response-stream)?)")
+_UNSERVED_MEMBERS = (
+    "TargetContainerHostname",
+    "EnableExplanations",
+    "InferenceComponentName",
+    "SessionId",
+)
+"""Members that would change the answer if they were obeyed, which they are not yet."""
+
+
+def is_runtime(request: HttpRequest) -> bool:
+    """Tell whether a request is one of the runtime API's."""
+    return request.method == "POST" and _PATH.fullmatch(request.path) is not None
+
+
+class Invocations:
+    """Serves the runtime API from a router. `secrets` gives the secret of an access key id."""
+
+    def __init__(
+        self,
+        router: Router,
+        secrets: Callable[[str], bytes | None],
+        clock: Clock,
+        *,
+        region: str,
+        body_bytes_max: int,
+    ) -> None:
+        self._router = router
+        self._secrets = secrets
+        self._clock = clock
+        self._region = region
+        self._body_bytes_max = body_bytes_max
+        self._service = service(SERVICE)
+        self._operation = self._service.operation_model(SERVED)
+
+    async def serve(self, request: HttpRequest, respond: Respond) -> None:
+        """Answer one request; errors that a caller can see are answered in the API's words."""
+        request_id = self._clock.uuid4()
+        try:
+            exchange = await self._invoke(request)
+        except ModeltapError as error:
+            await respond(fault(self._service, error, request_id))
+            return
+        await respond(self._response(exchange, request_id))
+        self._router.on_exchange(exchange)
+
+    async def _invoke(self, request: HttpRequest) -> Exchange:
+        received_ns = self._clock.now_ns()
+        body = await read_whole(request, self._body_bytes_max)
+        whole = replace(request, body=body)
+        verify(
+            whole,
+            self._secrets,
+            now=utc(received_ns),
+            region=self._region,
+            services=SIGNING_NAMES,
+            payload_sha256=sha256(body).hexdigest(),
+        )
+        return await self._router.invoke(self._invocation(whole, body, received_ns))
+
+    def _invocation(self, request: HttpRequest, body: bytes, received_ns: int) -> Invocation:
+        name = operation_named(request, self._service)
+        if name != SERVED:
+            raise UnknownOperation(f"modeltap does not serve {name}; of this API, {SERVED} only.")
+        params = parse(self._operation, request, body)
+        validate(self._operation, params)
+        _refuse_unserved(params)
+        return Invocation(
+            endpoint=params["EndpointName"],
+            body=body,
+            content_type=params.get("ContentType"),
+            accept=params.get("Accept"),
+            custom_attributes=params.get("CustomAttributes"),
+            target_variant=params.get("TargetVariant"),
+            target_model=params.get("TargetModel"),
+            inference_id=params.get("InferenceId"),
+            received_ns=received_ns,
+        )
+
+    def _response(self, exchange: Exchange, request_id: str) -> HttpResponse:
+        answer = exchange.answer
+        result = {
+            "Body": answer.body,
+            "ContentType": answer.content_type,
+            "InvokedProductionVariant": exchange.variant,
+            "CustomAttributes": answer.custom_attributes,
+        }
+        given = {name: value for name, value in result.items() if value is not None}
+        return serialize(self._operation, given, request_id)
+
+
+def _refuse_unserved(params: Document) -> None:
+    for name in _UNSERVED_MEMBERS:
+        if name in params:
+            raise ValidationError(f"modeltap does not serve {name} yet.")
