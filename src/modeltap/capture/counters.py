@@ -79,13 +79,13 @@ class Counters:
         path = page_path(folder, writer)
         if not _whole(path):
             _make(path)
-        self._file = path.open("r+b")
+        self._lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
         try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            self._file.close()
+            os.close(self._lock)
             raise SpoolBusy(f"counter page {path.name} is held by a live process") from None
-        self._page = memoryview(mmap.mmap(self._file.fileno(), PAGE_BYTES))
+        self._page = memoryview(mmap.mmap(self._lock, PAGE_BYTES))
         self._words = self._page.cast("Q")
         self._slots = {(c.endpoint, c.variant): c.slot for c in _counts(self._page, self._words)}
         if not self._slots:
@@ -132,7 +132,7 @@ class Counters:
     def close(self) -> None:
         self._words.release()
         self._page.release()
-        self._file.close()
+        os.close(self._lock)
 
     def __enter__(self) -> Self:
         return self

@@ -210,10 +210,13 @@ class Segment:
     def adopt(cls, file: SegmentFile, disk: Disk) -> Self | None:
         """Go on with what a dead predecessor left; None if no whole record can be placed.
 
-        The tail is cut at the first frame that is not whole, and so is an END that its rename did
-        not follow. What is cut is still in the ring, or died with it (`crash`).
+        A file without any record is removed; one whose records have lost their label stays. The
+        tail is cut at the first frame that is not whole, and so is an END that its rename did not
+        follow. What is cut is still in the ring, or died with it (`crash`).
         """
         scanned = scan(file.path.read_bytes(), file.id.salt)
+        if not scanned.records:
+            file.path.unlink()
         if scanned.label is None or not scanned.intact_records:
             return None
         fd = os.open(file.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)

@@ -279,14 +279,14 @@ class _Lane:
 
 
 def _adopted(folder: Path, spool: SpoolFolder, disk: Disk) -> Iterator[Segment]:
-    """Take over the open segments of a folder; what holds no whole record goes."""
+    """Take over the open segments of a folder; records that nothing can place go aside."""
     for file in segment_files(folder):
         if file.count is None:
             segment = Segment.adopt(file, disk)
-            if segment is None:
-                quarantine(spool, file.path)
-            else:
+            if segment is not None:
                 yield segment
+            elif file.path.exists():
+                quarantine(spool, file.path)
 
 
 def _seal(segment: Segment) -> None:
