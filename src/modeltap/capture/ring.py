@@ -54,8 +54,11 @@ class _Memory:
     def store(self, position: int, chunk: bytes | memoryview) -> None:
         start = position % len(self.data)
         before = min(len(chunk), len(self.data) - start)
-        self.data[start : start + before] = chunk[:before]
-        self.data[: len(chunk) - before] = chunk[before:]
+        if before == len(chunk):
+            self.data[start : start + before] = chunk
+        else:
+            self.data[start:] = chunk[:before]
+            self.data[: len(chunk) - before] = chunk[before:]
 
     def load(self, position: int, size: int) -> bytes:
         start = position % len(self.data)

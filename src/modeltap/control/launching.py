@@ -147,7 +147,7 @@ class Launching:
 
     def forget_all_but(self, fleets: Collection[str]) -> None:
         """Remove the archives of fleets that are no more."""
-        for path in self._artifacts.glob("*.tar.gz"):
+        for path in self._artifacts.glob("*.tar.*"):
             if path.name.rpartition("-")[0] not in fleets:
                 path.unlink(missing_ok=True)
                 self._fetching.pop(path, None)

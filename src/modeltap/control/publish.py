@@ -19,6 +19,7 @@ import orjson
 
 from modeltap.nouns import Route, RoutingTable
 from modeltap.router.table import decode, encode
+from modeltap_worker.socketpath import short_path
 
 ANSWER_SECONDS_MAX = 2.0
 ANSWER_BYTES_MAX = 1024 * 1024
@@ -67,7 +68,8 @@ async def _ask(socket: Path) -> GatewayView | None:
     """Ask one gateway; None if it is not live."""
     try:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
-            reader, writer = await asyncio.open_unix_connection(socket, limit=ANSWER_BYTES_MAX)
+            with short_path(socket) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=ANSWER_BYTES_MAX)
     except (OSError, TimeoutError):
         return None
     try:

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from capture_world import World, exchange
 
-from modeltap.capture.counters import Drop
+from modeltap.capture.counters import Counters, Drop
+from modeltap.capture.ring import PAGE_BYTES
 from modeltap.capture.spooler import Spooler
 from modeltap.errors import SpoolBusy
 
@@ -114,6 +115,34 @@ def test_one_spooler_at_a_time(world: World) -> None:
         world.start_spooler()
 
 
+@pytest.mark.parametrize("left", [b"", b"MTCNTR01", b"\0" * (1 << 20)])
+def test_a_page_that_was_only_begun_is_made_again(tmp_path: Path, left: bytes) -> None:
+    """Killed between creation and size, a page must not stop its writer for ever."""
+    for suffix in ("page", "new"):
+        (tmp_path / f"writer.{suffix}").write_bytes(left)
+    with Counters(tmp_path, "writer") as counters:
+        slot = counters.slot("churn", "AllTraffic")
+        assert (slot, counters.sample(slot), counters.sample(slot)) == (1, 1, 2)
+    with Counters(tmp_path, "writer") as counters:
+        assert counters.slot("churn", "AllTraffic") == 1
+        assert counters.sample(1) == 3
+
+
+def test_a_damaged_ring_is_told_and_settled(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.offer(exchange(0, body=b"target"), exchange(1))
+    ring = os.pread(world.fd, 4096, PAGE_BYTES)
+    os.pwrite(world.fd, b"X", PAGE_BYTES + ring.index(b"target"))
+    world.deliver()
+    assert "RingDamaged" in capfd.readouterr().out
+    assert numbers(world) == [1]
+    world.kill_all()
+    world.start()
+    assert world.count().dropped == {Drop.CRASH: 1}
+    assert world.count().discrepancy == 0
+
+
 def test_one_writer_a_page(world: World) -> None:
     with pytest.raises(SpoolBusy):
         world.start_gateway()
@@ -145,6 +174,20 @@ def test_a_write_that_fails_is_done_again(world: World, code: int, at: int) -> N
     assert not world.disk.write_faults
     assert sorted(numbers(world)) == [0, 1, 2, 10, 11, 12]
     assert all(count.discrepancy == 0 for count in world.account())
+
+
+def test_half_a_write_leaves_nothing_behind(world: World) -> None:
+    """What is written after a failed write must be adopted whole."""
+    world.offer(exchange(0))
+    world.turn()
+    world.disk.write_faults = [errno.ENOSPC]
+    world.offer(exchange(1))
+    world.turn()
+    world.turn(2)
+    world.kill_spooler()
+    world.start_spooler()
+    world.deliver()
+    assert numbers(world) == [0, 1]
 
 
 @pytest.mark.parametrize("at", range(6))

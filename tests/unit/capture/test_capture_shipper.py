@@ -142,15 +142,19 @@ def test_a_store_without_conditions_is_overwritten(world: World, store: HostileS
     settled(world, 2)
 
 
-def test_a_key_that_is_taken_is_never_overwritten(world: World, store: HostileStore) -> None:
+@pytest.mark.parametrize("longer", [0, 1])
+def test_a_key_that_is_taken_is_never_overwritten(
+    world: World, store: HostileStore, longer: int
+) -> None:
     store.before = [down]
     seal(world, 0, 1)
     world.ship()
-    key = store.puts[0][0]
-    asyncio.run(store.inside.put(key, b"another's"))
+    key, data, _ = store.puts[0]
+    another = b"x" * (len(data) + longer)
+    asyncio.run(store.inside.put(key, another))
     world.clock.advance(2)
     assert world.ship() == 1
-    assert asyncio.run(store.get(key)) == b"another's"
+    assert asyncio.run(store.get(key)) == another
     assert world.count().dropped == {Drop.CORRUPT: 2}
     assert len(list(world.spool.quarantine.iterdir())) == 1
     settled(world, 0)
