@@ -43,6 +43,7 @@ class SpoolFolder:
         """Make what is missing."""
         for folder in (self.root, self.counters, self.writers, self.quarantine):
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        sync_folder(self.root)
 
     def writer_folders(self) -> Iterator[Path]:
         """Give the folders of all writers; links and files among them are passed over."""
@@ -64,7 +65,8 @@ def sync_folder(folder: Path) -> None:
 def quarantine(spool: SpoolFolder, path: Path) -> None:
     """Put a damaged segment aside; the oldest go when there is more than the bound."""
     path.rename(spool.quarantine / f"{path.parent.name}-{path.name}")
-    kept = sorted(spool.quarantine.iterdir(), key=lambda file: file.lstat().st_mtime)
+    files = (file for file in spool.quarantine.iterdir() if file.is_file())
+    kept = sorted(files, key=lambda file: file.lstat().st_mtime)
     sizes = [file.lstat().st_size for file in kept]
     while sum(sizes) > QUARANTINE_BYTES_MAX:
         kept.pop(0).unlink()

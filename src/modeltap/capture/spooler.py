@@ -26,7 +26,7 @@ from typing import ClassVar
 
 from modeltap.capture.account import settle_dead
 from modeltap.capture.disk import Disk
-from modeltap.capture.folder import SpoolFolder, quarantine
+from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
 from modeltap.capture.frame import HOUR_NS, Frame, inference_ns, open_frame
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import (
@@ -199,6 +199,7 @@ class _Lane:
         self._disk = disk
         self._folder = spool.writers / self.writer
         self._folder.mkdir(exist_ok=True, mode=0o700)
+        sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
         self._lock = _lock(self._folder)
         self._open: dict[_Key, _Open] = {}
         for segment in _adopted(self._folder, spool, disk):

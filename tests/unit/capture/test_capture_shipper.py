@@ -1,6 +1,7 @@
 """One segment, one object: stores that are down, deny, lose acknowledgements (reliability §2.8)."""
 
 import asyncio
+import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 from dataclasses import replace
@@ -10,6 +11,7 @@ import pytest
 from capture_world import PLAN, World, exchange
 
 from modeltap.capture.counters import Drop
+from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.segment import SegmentId
 from modeltap.capture.shipper import Shipper
@@ -278,3 +280,16 @@ def test_keys_differ_by_writer_and_segment_alone(tmp_path: Path) -> None:
             seen |= set(world.objects())
     assert len(seen) == 6
     assert len({key[:44] for key in seen}) == 1  # same hour, same second: told apart by the id
+
+
+def test_quarantine_is_bounded(tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path)
+    spool.make()
+    for number in range(3):
+        path = spool.writers / f"{number}.seal"
+        path.touch()
+        os.truncate(path, QUARANTINE_BYTES_MAX // 2)
+        os.utime(path, (number, number))
+        quarantine(spool, path)
+    kept = sorted(file.name for file in spool.quarantine.iterdir())
+    assert kept == ["writers-1.seal", "writers-2.seal"]
