@@ -22,6 +22,7 @@ app.command(logs.logs)
 app.command(capture.app)
 app.command(documents.settings)
 
+
 def main() -> None:
     """Run the command line; what a user can mend ends with one line and status 1."""
     try:

@@ -82,7 +82,7 @@ class Supervisor:
         """Start in order; each is up before what stands on it begins to serve."""
         for floor in FLOORS:
             children = [child for child in self.children if child.assignment.role in floor]
-            waits = [(child, self._start(child)) for child in children]
+            waits = [(child, self._start_telling(child)) for child in children]
             for child, ready in waits:
                 self._await_ready(child, ready)
                 os.close(ready)
@@ -94,27 +94,29 @@ class Supervisor:
             self._reap()
             for child in self.children:
                 if child.process is None and self.clock.monotonic() >= child.due and not self._stop:
-                    os.close(self._start(child))
+                    self._start(child, child.assignment)
 
     def _seconds_to_next_restart(self) -> float | None:
         dues = [child.due for child in self.children if child.process is None]
         return max(0.0, min(dues) - self.clock.monotonic()) if dues else None
 
-    def _start(self, child: Child) -> int:
+    def _start_telling(self, child: Child) -> int:
         """Start a child; give the pipe on which it tells that it is ready."""
         ready, written = os.pipe()
         fds = child.assignment.fds | {"ready": written}
-        assignment = replace(child.assignment, fds=fds)
+        self._start(child, replace(child.assignment, fds=fds))
+        os.close(written)
+        return ready
+
+    def _start(self, child: Child, assignment: Assignment) -> None:
         # A session of its own: a Ctrl-C in the terminal reaches the supervisor alone.
         child.process = subprocess.Popen(
             [sys.executable, "-m", "modeltap.house", assignment.encode()],
-            pass_fds=tuple(fds.values()),
+            pass_fds=tuple(assignment.fds.values()),
             stdin=subprocess.DEVNULL,
             start_new_session=True,
         )
         child.started = self.clock.monotonic()
-        os.close(written)
-        return ready
 
     def _await_ready(self, child: Child, ready: int) -> None:
         deadline = self.clock.monotonic() + READY_SECONDS_MAX
