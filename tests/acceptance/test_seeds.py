@@ -37,7 +37,7 @@ def sdk(name: str) -> Path:
     uv = [sys.executable, "-m", "uv"]
     if not python.exists():
         subprocess.run([*uv, "venv", "-q", "-p", sys.executable, environment], check=True)
-    sync = [*uv, "pip", "sync", "-q", "--python", python, "--require-hashes", lock]
+    sync = [*uv, "pip", "sync", "-q", "--python", str(python), "--require-hashes", str(lock)]
     subprocess.run(sync, check=True)
     return python
 
