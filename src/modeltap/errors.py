@@ -321,6 +321,10 @@ class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
 
 
+class ArchiveRefused(LaunchFailed):
+    """A model archive breaks the rules of unpacking. Who knows its address adds it."""
+
+
 class BucketsInUse(HouseError):
     """Another process holds the folder of the embedded buckets."""
 

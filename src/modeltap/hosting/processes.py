@@ -84,7 +84,7 @@ class ProcessLauncher:
             await asyncio.to_thread(_furnish, folder, order)
             self._children[order.id] = _start(folder, order, self._life)
             await self._until_ready(order)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a variable that holds a NUL
             await self.stop(order.id)
             raise _not_healthy(order, f"It could not be started: {error}.") from error
         except BaseException:  # a cancelled launch leaves nothing either

@@ -75,7 +75,7 @@ def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) ->
         store,
         launcher,
         launching,
-        Publisher(layout.routing, layout.gateways),
+        Publisher(layout.routing, layout.gateways, clock),
         logbook,
         clock,
         tasks.spawn,

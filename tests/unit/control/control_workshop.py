@@ -217,7 +217,8 @@ class Control:
             home.clock,
             startup_seconds_max=30.0,
         )
-        self.publisher = Publisher(home.folder / "routing.json", home.folder / "gateways")
+        folder = home.folder
+        self.publisher = Publisher(folder / "routing.json", folder / "gateways", home.clock)
         self.reconciler = Reconciler(
             home.store,
             hand,

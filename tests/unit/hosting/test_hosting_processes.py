@@ -282,6 +282,8 @@ def test_no_artifact_and_no_python_are_told(at: Bench, tmp_path: Path, archive: 
     lost = replace(order(archive), python=tmp_path / "bin" / "python")
     with pytest.raises(LaunchFailed, match="could not be started"):
         asyncio.run(at.launcher.launch(lost))
+    with pytest.raises(LaunchFailed, match="embedded null byte"):
+        asyncio.run(at.launcher.launch(order(archive, VARIABLE="a\0b")))
     assert list(at.instances.iterdir()) == []
 
 
