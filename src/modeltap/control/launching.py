@@ -170,7 +170,8 @@ class Launching:
             part.unlink(missing_ok=True)
             try:
                 await self._fetch(url, part)
-                await asyncio.to_thread(_keep, part, path)
+                await asyncio.to_thread(_sync, part)
+                part.rename(path)  # durable first: what has its name is never fetched again
                 return
             except StoreUnavailable as error:
                 if self._clock.monotonic() >= deadline:
@@ -191,11 +192,9 @@ class Launching:
         emit(LaunchProgress(berth.endpoint, berth.variant, berth.id, step))
 
 
-def _keep(part: Path, path: Path) -> None:
-    """Give a file its name once its bytes are durable: it is never fetched again."""
-    with part.open("rb") as file:
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
         os.fsync(file.fileno())
-    part.rename(path)
 
 
 def _stream(berth: Berth) -> str:

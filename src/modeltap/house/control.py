@@ -39,7 +39,14 @@ async def serve(process: Process) -> None:
     reconciler = _reconciler(process, store, stores, environments, tasks)
     partition = settings.partition
     services = {
-        "sagemaker": sagemaker_service(store, clock, partition, _exists(stores), reconciler.wake),
+        "sagemaker": sagemaker_service(
+            store,
+            clock,
+            partition,
+            _exists(stores),
+            reconciler.wake,
+            instances_max=settings.instances_max,
+        ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
     }
