@@ -9,8 +9,8 @@ so that two calls at once do not pass the limit of instances together.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from threading import Lock
 from dataclasses import replace
+from threading import Lock
 
 from modeltap.clock import Clock
 from modeltap.control.endpoints import (

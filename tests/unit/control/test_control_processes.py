@@ -79,7 +79,7 @@ def test_an_endpoint_lives_through_a_killed_worker_and_a_new_control(home: Home,
         await control.reconciler.adopt()
         await control.turns()
         assert ids(home.routed("Live")) == replaced
-        assert [await launcher.probe(each) for each in replaced] == [True, True]
+        assert [await launcher.probe(each, 5.0) for each in replaced] == [True, True]
         home.delete("Live")
         await control.turns()
         assert home.store.get("endpoint", "Live") is None
