@@ -146,7 +146,7 @@ while True:
     except client.exceptions.ClientError as error:
         gone = str(error)
         break
-print("RESULT " + json.dumps({
+print("\nRESULT " + json.dumps({
     "role": role, "bucket": bucket, "endpoint": endpoint_name, "keys": keys, "count": i,
     "lines": capture_file, "statuses": statuses, "after_update": after_update, "gone": gone,
 }))
