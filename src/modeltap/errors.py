@@ -16,6 +16,7 @@
     └─ ServerError                     a retry may help
        ├─ InternalFailure              500
        └─ ServiceUnavailable           503
+          └─ StateUnusable             503  the state database is locked or damaged
 
 A leaf owns its AWS code and HTTP status; the message is given where it is raised, in AWS's words
 where they are known (contract §2.7, §2.8). No message carries a payload, a secret or a signature.
@@ -160,6 +161,14 @@ class InvalidArgument(StoreError):
     code = "InvalidArgument"
 
 
+class InvalidRequest(StoreError):
+    code = "InvalidRequest"
+
+
+class IllegalLocationConstraint(StoreError):
+    code = "IllegalLocationConstraintException"
+
+
 class InvalidPart(StoreError):
     code = "InvalidPart"
 
@@ -183,6 +192,18 @@ class IncompleteBody(StoreError):
 
 class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
+
+
+class EntityTooSmall(StoreError):
+    code = "EntityTooSmall"
+
+
+class KeyTooLong(StoreError):
+    code = "KeyTooLongError"
+
+
+class MetadataTooLarge(StoreError):
+    code = "MetadataTooLarge"
 
 
 class MalformedXML(StoreError):
@@ -251,11 +272,29 @@ class ServiceUnavailable(ServerError):
     status = 503
 
 
+class StateUnusable(ServiceUnavailable):
+    """The state database is locked by another process, damaged, or not ours."""
+
+
 # ---------------------------------------------------------------- inside the house
 
 
 class HouseError(Exception):
     """Base of the errors that cross rooms and never the wire."""
+
+
+class ResourceExists(HouseError):
+    """The name of a new resource is taken, in this or another case."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} exists")
+
+
+class StaleVersion(HouseError):
+    """A resource was written or deleted since it was read: read it again and decide anew."""
+
+    def __init__(self, kind: str, name: str) -> None:
+        super().__init__(f"{kind} {name} was changed meanwhile")
 
 
 class InstanceGone(HouseError):
@@ -280,6 +319,42 @@ class KeysRefused(HouseError):
 
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class BucketsInUse(HouseError):
+    """Another process holds the folder of the embedded buckets."""
+
+
+class ObjectStoreError(HouseError):
+    """Base of what an object store can answer through its port (`objects/port.py`)."""
+
+
+class ObjectNotFound(ObjectStoreError):
+    """There is no object of that key."""
+
+
+class ObjectExists(ObjectStoreError):
+    """The key is taken, and the write was to create it."""
+
+
+class ObjectTooLarge(ObjectStoreError):
+    """The object is larger than the bound that the reader set."""
+
+
+class StoreRefused(ObjectStoreError):
+    """The store said no: configuration or credentials. A retry alone does not help."""
+
+
+class StoreUnavailable(ObjectStoreError):
+    """The store did not answer, or not for now; a write may or may not have happened."""
+
+
+class MalformedRecord(HouseError):
+    """These bytes are no captured record."""
+
+
+class SpoolBusy(HouseError):
+    """Another process works on this part of the spool: it must end first."""
 
 
 class UnreadableTable(HouseError):

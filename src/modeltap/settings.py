@@ -70,6 +70,11 @@ class Home:
         return self.run / "instances"
 
     @property
+    def artifacts(self) -> Path:
+        """Fetched archives of the fleets that run."""
+        return self.run / "artifacts"
+
+    @property
     def gateways(self) -> Path:
         """One status socket a gateway: `{index}.sock`."""
         return self.run / "gateways"
@@ -137,6 +142,12 @@ class Settings(BaseSettings):
     @property
     def partition(self) -> Partition:
         return Partition(self.account, self.region)
+
+    @property
+    def reachable_host(self) -> str:
+        """Name an address at which this machine reaches what is bound to `host`."""
+        wildcard = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
+        return wildcard.get(self.host, self.host)
 
     @property
     def layout(self) -> Home:

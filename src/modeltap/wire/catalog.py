@@ -7,23 +7,20 @@ The only file of this room that reads files: botocore's models, once a process. 
 from dataclasses import dataclass
 from functools import lru_cache
 
+from botocore.loaders import Loader
 from botocore.model import OperationModel, ServiceModel
-from botocore.session import Session
 
 from modeltap.errors import UnknownOperation
 from modeltap.nouns import HttpRequest
 from modeltap.wire import uri
 
 
-@lru_cache(maxsize=1)
-def _session() -> Session:
-    return Session()
-
-
 @lru_cache(maxsize=32)
 def service(name: str) -> ServiceModel:
     """Load a service model by botocore's name: sagemaker, sagemaker-runtime, sts, iam, s3, …"""
-    return _session().get_service_model(name)
+    # The models that botocore ships, not those that AWS_DATA_PATH or ~/.aws/models put before them.
+    loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
+    return ServiceModel(loader.load_service_model(name, "service-2"), service_name=name)
 
 
 def operation_named(request: HttpRequest, service: ServiceModel, body: bytes | None = None) -> str:

@@ -131,9 +131,10 @@ class AwsChunked:
             self._state = _State.DONE
             return
         name, colon, value = line.decode("latin-1").partition(":")
-        if not colon or len(self.trailers) == TRAILERS_MAX:
+        name = name.strip().lower()
+        if not colon or name in self.trailers or len(self.trailers) == TRAILERS_MAX:
             raise _malformed()
-        self.trailers[name.strip().lower()] = value.strip()
+        self.trailers[name] = value.strip()
 
     _ON_LINE: ClassVar[dict[_State, Callable[["AwsChunked", bytes], None]]] = {
         _State.SIZE: _on_size,

@@ -6,7 +6,8 @@
 
 All violations of a request are told at once. Items of lists of scalars and entries of maps are told
 of the list or map itself ("Map value must satisfy constraint: […]"). Members that the model marks
-sensitive are named without their value, and so is what is longer than `ECHO_CHARS_MAX`.
+sensitive are named without their value, and so are structures, maps and what is longer than
+`ECHO_CHARS_MAX`.
 """
 
 import re
@@ -191,7 +192,7 @@ def _compiled(pattern: str) -> re.Pattern[str]:
 
 
 def _echo(shape: Any, value: Any) -> str:
-    """Quote a value as AWS does, unless it is a secret, a structure, or too long to be of help."""
+    """Quote a value as AWS does, unless it is a secret, has parts, or is too long to be of help."""
     text = None if _is_hidden(shape) else _printed(value)
     return f"Value '{text}'" if text is not None and len(text) <= ECHO_CHARS_MAX else "Value"
 
@@ -200,15 +201,13 @@ def _is_hidden(shape: Any) -> bool:
     match shape.type_name:
         case "list":
             return _is_hidden(shape.member)
-        case "map":
-            return _is_hidden(shape.value) or _is_hidden(shape.key)
-    return shape.type_name in ("structure", "blob") or bool(shape.metadata.get("sensitive"))
+        case "structure" | "map" | "blob":  # a map may be an environment, with passwords in it
+            return True
+    return bool(shape.metadata.get("sensitive"))
 
 
 def _printed(value: Any) -> str:
-    """Print as Java does: `[a, b]`, `{k=v}`."""
+    """Print as Java does: `[a, b]`, `null`."""
     if isinstance(value, list):
         return f"[{', '.join(map(_printed, value))}]"
-    if isinstance(value, dict):
-        return f"{{{', '.join(f'{key}={_printed(item)}' for key, item in value.items())}}}"
     return "null" if value is None else str(value)

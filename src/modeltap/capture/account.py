@@ -1,0 +1,138 @@
+"""The reading side: what became of every sampled record.
+
+    sampled = delivered + pending + Σ dropped{reason}
+
+Each term is counted where it happens, none is inferred: sampled and dropped in the counter pages,
+delivered and corrupt in the ledger, pending in the segments' names, in open segments and in the
+rings. At rest the two sides are equal; under load the reading is a little apart, because the terms
+are read one after the other.
+
+A writer is dead when its ring is gone and nobody holds its page. What it had sampled and what is
+neither on disk nor in the ledger nor dropped died with it: `settle_dead` writes that down.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from modeltap.capture.counters import Counters, Drop, pages
+from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.frame import open_frame
+from modeltap.capture.ledger import Ledger
+from modeltap.capture.ring import RingReader
+from modeltap.capture.segment import SegmentFile, SegmentId, scan, segment_files
+from modeltap.errors import SpoolBusy
+
+_Slot = tuple[str, int]  # writer, slot
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """One variant's records; reasons without a record are left out."""
+
+    endpoint: str
+    variant: str
+    sampled: int
+    delivered: int
+    pending: int
+    dropped: dict[Drop, int] = field(default_factory=dict)
+
+    @property
+    def discrepancy(self) -> int:
+        """Records without a fate; 0 at rest."""
+        return self.sampled - self.delivered - self.pending - sum(self.dropped.values())
+
+
+def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
+    """Count the records of every variant that the spool knows, in order of name.
+
+    The rings are fresh readers, for this call alone; who has none (the command line) misses what a
+    spooler has not synced yet: at most the last 100 ms.
+    """
+    spool = SpoolFolder(folder)
+    ledger = Ledger(spool.ledger) if spool.ledger.exists() else None
+    pending = _pending(spool, ledger, rings)
+    sampled: Counter[tuple[str, str]] = Counter()
+    waiting: Counter[tuple[str, str]] = Counter()
+    dropped: dict[tuple[str, str], Counter[Drop]] = {}
+    for writer, slots in pages(spool.counters):
+        for slot in slots:
+            pair = slot.endpoint, slot.variant
+            sampled[pair] += slot.sampled
+            waiting[pair] += pending[writer, slot.slot]
+            dropped.setdefault(pair, Counter()).update(slot.dropped)
+    delivered = ledger.totals() if ledger is not None else {}
+    if ledger is not None:
+        ledger.close()
+    for pair, (_, corrupt) in delivered.items():
+        dropped.setdefault(pair, Counter())[Drop.CORRUPT] += corrupt
+    return [
+        Count(*pair, sampled[pair], delivered.get(pair, (0, 0))[0], waiting[pair], dict(+reasons))
+        for pair, reasons in sorted(dropped.items())
+        if pair != ("", "") or sampled[pair]
+    ]
+
+
+def settle_dead(spool: SpoolFolder, living: Iterable[str]) -> int:
+    """Count what died with its ring as dropped (`crash`); tell how many records are new there."""
+    dead = sorted({writer for writer, _ in pages(spool.counters)} - set(living))
+    if not dead:
+        return 0
+    ledger = Ledger(spool.ledger)
+    lost = 0
+    for writer in dead:
+        with suppress(SpoolBusy), Counters(spool.counters, writer) as counters:
+            # Folder first, ledger second: a segment that is shipped between is met in both.
+            segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
+            framed: Counter[int] = Counter()
+            for segment, count in segments.items():
+                framed[segment.slot] += count
+            lost += counters.settle_by(framed)
+    ledger.close()
+    return lost
+
+
+def _pending(
+    spool: SpoolFolder, ledger: Ledger | None, rings: Sequence[RingReader]
+) -> Counter[_Slot]:
+    """Count what is in rings and segments, each record once, and not what is delivered."""
+    pending: Counter[_Slot] = Counter()
+    for folder in spool.writer_folders():
+        for segment, count in _on_disk(folder).items():
+            if ledger is None or not ledger.has(segment):
+                pending[segment.writer, segment.slot] += count
+    for ring in rings:
+        if ring.founded:
+            pending.update(_in_ring(spool, ring))
+    return pending
+
+
+def _in_ring(spool: SpoolFolder, ring: RingReader) -> Counter[_Slot]:
+    """Count the frames that no open segment holds yet."""
+    folder = spool.writers / ring.writer
+    last: dict[tuple[bytes, int], int] = {}
+    for file in segment_files(folder):
+        if file.count is None:
+            scanned = scan(file.path.read_bytes(), file.id.salt)
+            if scanned.label is not None and scanned.records:
+                last[scanned.label.stream, scanned.label.hour] = scanned.records[-1][0]
+    found: Counter[_Slot] = Counter()
+    for data in ring.frames(ring.capacity):
+        frame = open_frame(data)
+        if frame.sequence > last.get((frame.stream, frame.hour), 0):
+            found[ring.writer, frame.slot] += 1
+    return found
+
+
+def _on_disk(folder: Path) -> dict[SegmentId, int]:
+    return {file.id: _records(file) for file in segment_files(folder)}
+
+
+def _records(file: SegmentFile) -> int:
+    if file.count is not None:
+        return file.count
+    with suppress(FileNotFoundError):  # sealed since it was listed: the next reading has it
+        return len(scan(file.path.read_bytes(), file.id.salt).records)
+    return 0

@@ -1,0 +1,51 @@
+"""The disk guard: capture stops before the disk is full, and inference never notices.
+
+Two marks, so that it does not flap: stop at or above `capture_disk_stop_percent`, resume below
+`capture_disk_resume_percent`. Whoever owns a guard refreshes it every 250 ms; `open` is one read.
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from modeltap.capture.disk import Disk
+from modeltap.settings import Settings
+from modeltap.telemetry import Event, emit
+
+REFRESH_SECONDS = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureStopped(Event):
+    """The disk is too full; records are dropped (`disk_watermark`) until there is room."""
+
+    level: ClassVar[int] = logging.WARNING
+    percent: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureResumed(Event):
+    percent: float
+
+
+class Guard:
+    """Whether there is room for capture, on the file system of one folder."""
+
+    def __init__(self, disk: Disk, folder: Path, settings: Settings) -> None:
+        self._disk = disk
+        self._folder = folder
+        self._stop = settings.capture_disk_stop_percent
+        self._resume = settings.capture_disk_resume_percent
+        self.open = True
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Look at the disk; an event for each change, none between."""
+        percent = self._disk.used_percent(self._folder)
+        if self.open and percent >= self._stop:
+            self.open = False
+            emit(CaptureStopped(percent))
+        elif not self.open and percent < self._resume:
+            self.open = True
+            emit(CaptureResumed(percent))

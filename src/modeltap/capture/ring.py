@@ -1,0 +1,188 @@
+"""A ring of shared memory: frames from one writer (a gateway) to one reader (the spooler).
+
+The memory is a memfd that the supervisor holds, so it outlives a `kill -9` of either side, at any
+instruction. What makes that safe:
+
+* `head` and `tail` are byte positions that only grow; each is one aligned 8-byte word with one
+  writer. A frame is there when `head` has moved over it, in one store. Half a frame is never seen.
+* The reader moves `tail` only when the frames before it are safe elsewhere. Until then the ring is
+  the redo buffer: a reader that starts again begins at `tail`, and meets frames a second time.
+* A writer that starts again must know whether its last frame made it. It therefore writes a
+  receipt (two words of its own choice) under the position that `head` is about to take: the
+  receipt counts if and only if `head` stands there.
+
+Constraints: one writer, one reader, Linux; stores become visible in program order (x86-64; on
+weaker machines the checksum tells a frame that is not whole yet). Full means refused: the writer
+never waits. The memory is zero when the supervisor makes it; the writer founds the ring.
+
+Format, little-endian words of 8 bytes:
+
+    page 0   word 0 magic · 1 capacity, bytes · 2-3 writer (UUID) · 4 expected head · 5-6 receipt
+             word 8 head · word 16 tail                     (each in a cache line of its own)
+    then     frames: length u32 · CRC32C u32 (seeded with the length) · bytes · pad to 8
+"""
+
+import mmap
+import struct
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from crc32c import crc32c
+from uuid_utils import UUID
+
+PAGE_BYTES = 4096
+MAGIC = int.from_bytes(b"MTRING01", "little")
+
+_MAGIC, _CAPACITY, _WRITER, _EXPECTED, _RECEIPT, _HEAD, _TAIL = 0, 1, 2, 4, 5, 8, 16
+_FRAME = struct.Struct("<II")
+
+Receipt = tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class _Memory:
+    """The mapping, as words of its first page and as the bytes that go round."""
+
+    words: memoryview
+    data: memoryview
+
+    @classmethod
+    def of(cls, fd: int) -> "_Memory":
+        whole = memoryview(mmap.mmap(fd, 0))
+        return cls(whole[:PAGE_BYTES].cast("Q"), whole[PAGE_BYTES:])
+
+    def store(self, position: int, chunk: bytes | memoryview) -> None:
+        start = position % len(self.data)
+        before = min(len(chunk), len(self.data) - start)
+        if before == len(chunk):
+            self.data[start : start + before] = chunk
+        else:
+            self.data[start:] = chunk[:before]
+            self.data[: len(chunk) - before] = chunk[before:]
+
+    def load(self, position: int, size: int) -> bytes:
+        start = position % len(self.data)
+        first = self.data[start : start + size]
+        return bytes(first) + bytes(self.data[: size - len(first)])
+
+
+def _spanned(size: int) -> int:
+    """Count the bytes that a frame of `size` takes in the ring."""
+    return (_FRAME.size + size + 7) & ~7
+
+
+class RingWriter:
+    """The gateway's side; it founds the ring, or goes on where a dead predecessor stopped."""
+
+    def __init__(self, fd: int, writer: str) -> None:
+        """Take the ring's memory; `writer` is the id to found it with, if it is new."""
+        self._memory = _Memory.of(fd)
+        self._words = words = self._memory.words
+        self._capacity = len(self._memory.data)
+        if words[_MAGIC] != MAGIC:
+            words[_CAPACITY] = self._capacity
+            words[_WRITER], words[_WRITER + 1] = struct.unpack("<QQ", UUID(writer).bytes)
+            words[_MAGIC] = MAGIC
+        self._head = words[_HEAD]
+        self._position = self._size = self._crc = 0
+
+    @property
+    def writer(self) -> str:
+        return _writer(self._words)
+
+    @property
+    def frame_bytes_max(self) -> int:
+        return self._capacity - _FRAME.size - 7
+
+    def receipt(self) -> Receipt | None:
+        """Give the receipt of the last frame that made it, if it was the last one begun."""
+        if self._words[_EXPECTED] != self._head or not self._head:
+            return None
+        return self._words[_RECEIPT], self._words[_RECEIPT + 1]
+
+    def begin(self, size: int) -> bool:
+        """Open a frame of `size` bytes; False if the ring has no room for it."""
+        if _spanned(size) > self._capacity - (self._head - self._words[_TAIL]):
+            return False
+        self._position = self._head + _FRAME.size
+        self._size = self._crc = size
+        return True
+
+    def write(self, chunk: bytes | memoryview) -> None:
+        """Append to the open frame; the chunks of a frame must sum up to its size."""
+        self._memory.store(self._position, chunk)
+        self._crc = crc32c(chunk, self._crc)
+        self._position += len(chunk)
+
+    def commit(self, receipt: Receipt) -> None:
+        """Close the open frame: from here on it is there."""
+        self._memory.store(self._head, _FRAME.pack(self._size, self._crc))
+        head = self._head + _spanned(self._size)
+        words = self._words
+        words[_EXPECTED] = head  # first: no receipt counts until the head stands here
+        words[_RECEIPT], words[_RECEIPT + 1] = receipt
+        words[_HEAD] = head
+        self._head = head
+
+
+class RingReader:
+    """The spooler's side."""
+
+    def __init__(self, fd: int) -> None:
+        self._memory = _Memory.of(fd)
+        self._words = self._memory.words
+        self._cursor = self._words[_TAIL]
+        self.damaged = 0  # frames whose checksum was wrong, so far
+
+    @property
+    def capacity(self) -> int:
+        return len(self._memory.data)
+
+    @property
+    def founded(self) -> bool:
+        """Whether a writer has taken the ring into use."""
+        return bool(self._words[_MAGIC] == MAGIC)
+
+    @property
+    def writer(self) -> str:
+        return _writer(self._words)
+
+    @property
+    def behind(self) -> bool:
+        """Whether frames were read that are not released yet."""
+        return bool(self._cursor != self._words[_TAIL])
+
+    def frames(self, bytes_max: int) -> Iterator[bytes]:
+        """Give the frames not read yet, in order, until `bytes_max` have been passed."""
+        stop = min(self._words[_HEAD], self._cursor + bytes_max)
+        while self._cursor < stop:
+            frame = self._next()
+            if frame is not None:
+                yield frame
+
+    def release(self) -> None:
+        """Give all that was read back to the writer: it is safe elsewhere."""
+        self._words[_TAIL] = self._cursor
+
+    def rewind(self) -> None:
+        """Read again from the last release."""
+        self._cursor = self._words[_TAIL]
+
+    def _next(self) -> bytes | None:
+        """Read one frame; damage (a flipped bit of memory) is skipped and counted."""
+        left = self._words[_HEAD] - self._cursor
+        size, crc = _FRAME.unpack(self._memory.load(self._cursor, _FRAME.size))
+        if _spanned(size) > left:
+            self._cursor += left
+            self.damaged += 1
+            return None
+        frame = self._memory.load(self._cursor + _FRAME.size, size)
+        self._cursor += _spanned(size)
+        if crc32c(frame, size) != crc:
+            self.damaged += 1
+            return None
+        return frame
+
+
+def _writer(words: memoryview) -> str:
+    return str(UUID(bytes=struct.pack("<QQ", words[_WRITER], words[_WRITER + 1])))

@@ -1,0 +1,317 @@
+"""The spooler: rings → segments on disk. It encodes nothing, and it loses nothing.
+
+The ring is the redo buffer: a ring is released only when all that was read from it is synced, in
+whichever segments it went to. So the spooler may be killed at any instruction, and the disk may
+refuse any write or sync: what is not safe is read again. What is read again and already stands in
+an open segment is known by its sequence number, which only grows within a segment. A segment is
+sealed only after the release, so that no sealed one can hold what will be read again.
+
+    turn      drain ─▶ append, per (stream, hour) ─ every 100 ms ─▶ sync all ─▶ release ─▶ seal
+    seal      by age (60 s), by size (16 MiB), by the end of the hour it was opened in, on `close`
+    start     adopt the `.open` segments of living rings; seal those of dead ones; settle counters
+
+Constraints: `BATCH_BYTES` a turn and ring; one spooler, held by a lock on each writer's folder.
+A disk that refuses makes the spooler rest for a second; the ring fills meanwhile, and its writer
+counts what it drops.
+"""
+
+import fcntl
+import logging
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import ClassVar
+
+from modeltap.capture.account import settle_dead
+from modeltap.capture.disk import Disk
+from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
+from modeltap.capture.frame import HOUR_NS, Frame, inference_ns, open_frame
+from modeltap.capture.ring import RingReader
+from modeltap.capture.segment import (
+    Label,
+    Record,
+    Segment,
+    SegmentId,
+    segment_files,
+)
+from modeltap.clock import Clock
+from modeltap.errors import SpoolBusy
+from modeltap.settings import Settings
+from modeltap.telemetry import Event, emit
+
+BATCH_BYTES = 16 * 1024 * 1024
+REST_SECONDS = 1.0
+
+_Key = tuple[bytes, int]  # stream, hour
+_Due = Callable[["_Open"], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolStalled(Event):
+    """The disk refused a write or a sync; records wait in the ring until it takes them."""
+
+    level: ClassVar[int] = logging.ERROR
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class SpoolResumed(Event):
+    """The disk takes records again."""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordsLost(Event):
+    """A gateway and its ring died together: these records had reached no disk."""
+
+    level: ClassVar[int] = logging.WARNING
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class RingDamaged(Event):
+    """Frames of a ring did not match their checksum: a fault of the memory, or of ours."""
+
+    level: ClassVar[int] = logging.ERROR
+    frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Open:
+    """An open segment, and when it was opened here."""
+
+    segment: Segment
+    age_from: float
+    hour: int
+
+
+class Spooler:
+    """All rings of one house, and the spool."""
+
+    def __init__(
+        self,
+        rings: Sequence[RingReader],
+        folder: Path,
+        settings: Settings,
+        clock: Clock,
+        disk: Disk,
+    ) -> None:
+        """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it."""
+        self._spool = SpoolFolder(folder)
+        self._spool.make()
+        self._settings = settings
+        self._clock = clock
+        self._disk = disk
+        self._unfounded = list(rings)
+        self._lanes: list[_Lane] = []
+        self._stalled = False
+        self._rest_until = self._synced_at = clock.monotonic()
+        self._meet_rings()
+        self._recover({lane.writer for lane in self._lanes})
+
+    def turn(self) -> None:
+        """Drain every ring once; sync and seal what is due. Raise nothing that a disk can do."""
+        if self._clock.monotonic() < self._rest_until:
+            return
+        self._meet_rings()
+        try:
+            for lane in self._lanes:
+                lane.drain()
+            self._settle(self._due)
+        except OSError as error:
+            self._rest(error)
+
+    def close(self) -> None:
+        """Empty the rings and seal everything; what the disk refuses is left to the next start."""
+        self._meet_rings()
+        try:
+            for lane in self._lanes:
+                while lane.drain():
+                    pass
+                lane.sync()
+                lane.seal(lambda _: True)
+        except OSError as error:
+            self._rest(error)
+        for lane in self._lanes:
+            lane.close()
+
+    def _settle(self, due: _Due) -> None:
+        now = self._clock.monotonic()
+        full = any(lane.full(self._settings.capture_seal_bytes) for lane in self._lanes)
+        if full or now - self._synced_at >= self._settings.capture_sync_seconds:
+            for lane in self._lanes:
+                lane.sync()
+                lane.seal(due)
+            self._synced_at = now
+            if self._stalled:
+                self._stalled = False
+                emit(SpoolResumed())
+
+    def _due(self, opened: _Open) -> bool:
+        age = self._clock.monotonic() - opened.age_from
+        return (
+            age >= self._settings.capture_seal_seconds
+            or opened.segment.size >= self._settings.capture_seal_bytes
+            or opened.hour != self._clock.now_ns() // HOUR_NS
+        )
+
+    def _rest(self, error: OSError) -> None:
+        self._rest_until = self._clock.monotonic() + REST_SECONDS
+        if not self._stalled:
+            self._stalled = True
+            emit(SpoolStalled(error.strerror or type(error).__name__))
+
+    def _meet_rings(self) -> None:
+        """Take up the rings whose gateway has founded them by now."""
+        founded = [ring for ring in self._unfounded if ring.founded]
+        for ring in founded:
+            self._lanes.append(_Lane(ring, self._spool, self._clock, self._disk))
+            self._unfounded.remove(ring)
+
+    def _recover(self, living: set[str]) -> None:
+        for folder in self._spool.writer_folders():
+            if folder.name not in living:
+                with suppress(SpoolBusy), _locked(folder):
+                    self._retire(folder)
+        lost = settle_dead(self._spool, living)
+        if lost:
+            emit(RecordsLost(lost))
+
+    def _retire(self, folder: Path) -> None:
+        """Seal what a dead ring's records are in; drop the folder once it is empty."""
+        try:
+            for segment in _adopted(folder, self._spool, self._disk):
+                _seal(segment)
+        except OSError as error:
+            self._rest(error)
+        with suppress(OSError):
+            folder.rmdir()
+
+
+class _Lane:
+    """One ring and the segments that its records go to."""
+
+    def __init__(self, ring: RingReader, spool: SpoolFolder, clock: Clock, disk: Disk) -> None:
+        self.writer = ring.writer
+        self._ring = ring
+        self._clock = clock
+        self._disk = disk
+        self._folder = spool.writers / self.writer
+        self._folder.mkdir(exist_ok=True, mode=0o700)
+        sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
+        self._lock = _lock(self._folder)
+        self._open: dict[_Key, _Open] = {}
+        for segment in _adopted(self._folder, spool, disk):
+            key = segment.label.stream, segment.label.hour
+            if key in self._open:  # it was given up by a failed sync, and then by its rename
+                _seal(self._open[key].segment)
+            self._add(key, segment)
+
+    def drain(self) -> bool:
+        """Move one batch from the ring to the segments; tell whether there was one."""
+        batch: dict[_Key, list[Frame]] = {}
+        damaged = self._ring.damaged
+        for data in self._ring.frames(BATCH_BYTES):
+            frame = open_frame(data)
+            batch.setdefault((frame.stream, frame.hour), []).append(frame)
+        if self._ring.damaged != damaged:
+            emit(RingDamaged(self._ring.damaged - damaged))
+        try:
+            for key, frames in batch.items():
+                self._append(key, frames)
+        except OSError:
+            self._ring.rewind()
+            raise
+        return bool(batch)
+
+    def sync(self) -> None:
+        """Make all that was drained durable, and give it back to the ring's writer."""
+        for key, opened in list(self._open.items()):
+            with self._fail_stop(key):
+                opened.segment.sync()
+        self._ring.release()
+        for opened in self._open.values():
+            opened.segment.mark()
+
+    def seal(self, due: _Due) -> None:
+        """Seal what is due; only right after `sync`."""
+        for key, opened in list(self._open.items()):
+            if due(opened):
+                with self._fail_stop(key):
+                    opened.segment.seal()
+                del self._open[key]
+
+    def full(self, size: int) -> bool:
+        return any(opened.segment.size >= size for opened in self._open.values())
+
+    def close(self) -> None:
+        for opened in self._open.values():
+            opened.segment.close()
+        os.close(self._lock)
+
+    def _append(self, key: _Key, frames: list[Frame]) -> None:
+        opened = self._open.get(key) or self._create(key, frames[0])
+        last = opened.segment.last
+        records: list[Record] = [(f.sequence, f.parcel) for f in frames if f.sequence > last]
+        if records:
+            opened.segment.append(records)
+
+    def _create(self, key: _Key, first: Frame) -> _Open:
+        stream, hour = key
+        label = Label(inference_ns(first.parcel), hour, stream)
+        identity = SegmentId(self.writer, first.slot, first.sequence)
+        return self._add(key, Segment.create(self._folder, identity, label, self._disk))
+
+    def _add(self, key: _Key, segment: Segment) -> _Open:
+        opened = _Open(segment, self._clock.monotonic(), self._clock.now_ns() // HOUR_NS)
+        self._open[key] = opened
+        return opened
+
+    @contextmanager
+    def _fail_stop(self, key: _Key) -> Iterator[None]:
+        """Give up a segment whose sync failed, and read again what is not safe."""
+        try:
+            yield
+        except OSError:
+            self._open.pop(key).segment.abandon()
+            self._ring.rewind()
+            raise
+
+
+def _adopted(folder: Path, spool: SpoolFolder, disk: Disk) -> Iterator[Segment]:
+    """Take over the open segments of a folder; records that nothing can place go aside."""
+    for file in segment_files(folder):
+        if file.count is None:
+            segment = Segment.adopt(file, disk)
+            if segment is not None:
+                yield segment
+            elif file.path.exists():
+                quarantine(spool, file.path)
+
+
+def _seal(segment: Segment) -> None:
+    """Seal a segment of which no ring holds a record any more."""
+    segment.sync()
+    segment.mark()
+    segment.seal()
+
+
+def _lock(folder: Path) -> int:
+    """Hold a folder for life. Raise `SpoolBusy` while another process does."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        raise SpoolBusy(f"writer folder {folder.name} is held by a live spooler") from None
+    return fd
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    fd = _lock(folder)
+    try:
+        yield
+    finally:
+        os.close(fd)

@@ -1,0 +1,89 @@
+"""`modeltap capture ls` and `tail`: what was captured, from the ledger of deliveries."""
+
+import asyncio
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from typing import Annotated
+
+from cyclopts import App, Parameter
+
+from modeltap.capture.account import Count, account
+from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.ledger import Delivery, Ledger
+from modeltap.cli.running import CannotRun, HomeOption, access_key, resolve, running
+from modeltap.errors import ObjectStoreError
+from modeltap.objects.remote import Stores
+from modeltap.settings import Settings
+
+FOLLOW_SECONDS = 0.5
+
+app = App(name="capture", help="Look at what was captured.")
+
+
+@app.command
+def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
+    """List the captured objects, and what became of every sampled record."""
+    settings = resolve(home)
+    for delivery in _deliveries(settings, endpoint):
+        print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
+    counts = [each for each in account(settings.layout.spool) if endpoint in (None, each.endpoint)]
+    for count in counts:
+        print(f"{count.endpoint}/{count.variant}  {' '.join(_fates([count]))}")
+    print(" ".join(_fates(counts)))
+
+
+def _fates(counts: Iterable[Count]) -> Iterator[str]:
+    """Sum up what became of sampled records, reason by reason."""
+    every = list(counts)
+    reasons = sorted({reason for count in every for reason in count.dropped})
+    lost = {reason: sum(count.dropped.get(reason, 0) for count in every) for reason in reasons}
+    yield f"sampled={sum(count.sampled for count in every)}"
+    yield f"delivered={sum(count.delivered for count in every)}"
+    yield f"pending={sum(count.pending for count in every)}"
+    yield f"dropped={sum(lost.values())}"
+    yield from (f"{reason}={number}" for reason, number in lost.items())
+
+
+@app.command
+def tail(
+    endpoint: str,
+    *,
+    home: HomeOption = None,
+    records: Annotated[int | None, Parameter(help="stop after so many records")] = None,
+    from_start: Annotated[bool, Parameter(negative="", help="begin with what is there")] = False,
+) -> None:
+    """Print an endpoint's records as they are delivered, one JSON line each."""
+    settings = running(home)
+    seen = set() if from_start else {each.uri for each in _deliveries(settings, endpoint)}
+    for number, line in enumerate(_followed(settings, endpoint, seen), 1):
+        print(line, flush=True)
+        if number == records:
+            return
+
+
+def _followed(settings: Settings, endpoint: str, seen: set[str]) -> Iterator[str]:
+    """Give the lines of every object that is not yet seen, for ever."""
+    stores = Stores(settings, access_key(settings))
+    while True:
+        for delivery in _deliveries(settings, endpoint):
+            if delivery.uri not in seen:
+                yield from asyncio.run(_read(stores, delivery.uri)).decode().splitlines()
+                seen.add(delivery.uri)
+        time.sleep(FOLLOW_SECONDS)
+
+
+async def _read(stores: Stores, uri: str) -> bytes:
+    store, key = stores.at(uri)
+    try:
+        return await store.get(key)
+    except ObjectStoreError as error:
+        raise CannotRun(f"{uri}: {error}") from None
+
+
+def _deliveries(settings: Settings, endpoint: str | None) -> list[Delivery]:
+    path = SpoolFolder(settings.layout.spool).ledger
+    if not path.exists():
+        return []
+    with closing(Ledger(path)) as ledger:
+        return ledger.deliveries(endpoint)

@@ -1,0 +1,173 @@
+"""One instance from nothing: its model's archive, its image's environment, its launch.
+
+The archive is fetched once for a variant of a fleet and kept while the fleet is: an instance that
+died is replaced by the same model, also when the object was overwritten since, or the object store
+is away. Files are named by us: `{fleet id}-{number of the variant}.tar.gz`.
+
+Every failure leaves here as a `LaunchFailed` whose text is the endpoint's `FailureReason`: it says
+what to do. A store that does not answer is waited for: it may be starting beside us.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from modeltap.clock import Clock
+from modeltap.control.fleets import Fleet, model_spec, variant_config
+from modeltap.errors import LaunchFailed, ObjectNotFound, ObjectStoreError, StoreUnavailable
+from modeltap.hosting.images import Image, resolve
+from modeltap.hosting.launcher import Launcher, LaunchOrder
+from modeltap.logbook import Logbook
+from modeltap.nouns import Instance, endpoint_log_group
+from modeltap.telemetry import Event, emit
+
+FETCH_PAUSE_SECONDS = 1.0
+
+Fetch = Callable[[str, Path], Awaitable[None]]
+"""Write the object at an S3 URI into a new file; raise `ObjectStoreError`."""
+
+Ensure = Callable[[Image, Callable[[str], None]], Awaitable[Path]]
+"""Give the Python of an image's environment, built if need be; progress is told line by line, from
+any thread. Raise `LaunchFailed`."""
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchProgress(Event):
+    """A step towards an instance that may take its time."""
+
+    endpoint: str
+    variant: str
+    instance: str
+    step: str
+
+
+@dataclass(frozen=True, slots=True)
+class Berth:
+    """Where a new instance is to stand."""
+
+    id: str
+    endpoint: str
+    fleet: Fleet
+    variant: str
+
+
+class Launching:
+    """The steps to an instance, over the hands that take them."""
+
+    def __init__(
+        self,
+        launcher: Launcher,
+        ensure: Ensure,
+        fetch: Fetch,
+        logbook: Logbook,
+        artifacts: Path,
+        clock: Clock,
+        *,
+        startup_seconds_max: float,
+    ) -> None:
+        self._launcher = launcher
+        self._ensure = ensure
+        self._fetch = fetch
+        self._logbook = logbook
+        self._artifacts = artifacts
+        self._clock = clock
+        self._startup_seconds_max = startup_seconds_max
+        self._fetching: defaultdict[Path, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._building: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def launch(self, berth: Berth) -> Instance:
+        """Give an instance that answers. Raise `LaunchFailed`, also told in the endpoint's log."""
+        try:
+            return await self._launch(berth)
+        except LaunchFailed as error:
+            self._tell(berth, str(error))
+            raise
+        except OSError as error:
+            raise LaunchFailed(f"This machine could not start an instance: {error}.") from error
+
+    async def _launch(self, berth: Berth) -> Instance:
+        spec = model_spec(berth.fleet, berth.variant)
+        config = variant_config(berth.fleet, berth.variant)
+        image = resolve(spec.image)
+        artifact = await self._artifact(berth, spec.model_data_url)
+        self._tell(berth, f"environment of {image.name}")
+        async with self._building[image.name]:
+            python = await self._ensure(image, partial(self._tell, berth))
+        order = LaunchOrder(
+            id=berth.id,
+            endpoint=berth.endpoint,
+            variant=berth.variant,
+            fleet=berth.fleet.id,
+            image=image,
+            python=python,
+            artifact=artifact,
+            environment=spec.environment,
+            log=self._logbook.path(endpoint_log_group(berth.endpoint), _stream(berth)),
+            startup_seconds_max=config.get(
+                "ContainerStartupHealthCheckTimeoutInSeconds", self._startup_seconds_max
+            ),
+        )
+        self._tell(berth, f"loading {spec.name}")
+        return await self._launcher.launch(order)
+
+    async def _artifact(self, berth: Berth, url: str | None) -> Path:
+        """Give the variant's archive, fetched by the first who needs it."""
+        if url is None:
+            raise LaunchFailed(
+                f"The model of production variant {berth.variant} has no ModelDataUrl. "
+                "Create the model with the S3 address of its model.tar.gz."
+            )
+        number = list(berth.fleet.shares).index(berth.variant)
+        path = self._artifacts / f"{berth.fleet.id}-{number}.tar.gz"
+        async with self._fetching[path]:
+            if not path.exists():
+                self._tell(berth, f"fetching {url}")
+                await self._fetch_patiently(url, path)
+        return path
+
+    async def _fetch_patiently(self, url: str, path: Path) -> None:
+        deadline = self._clock.monotonic() + self._startup_seconds_max
+        part = path.with_suffix(".part")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        while True:
+            part.unlink(missing_ok=True)
+            try:
+                await self._fetch(url, part)
+                part.rename(path)
+                return
+            except StoreUnavailable as error:
+                if self._clock.monotonic() >= deadline:
+                    raise _unfetched(url, error) from error
+            except ObjectStoreError as error:
+                raise _unfetched(url, error) from error
+            await self._clock.sleep(FETCH_PAUSE_SECONDS)
+
+    def forget_all_but(self, fleets: Collection[str]) -> None:
+        """Remove the archives of fleets that are no more."""
+        for path in self._artifacts.glob("*.tar.*"):
+            if path.name.rpartition("-")[0] not in fleets:
+                path.unlink(missing_ok=True)
+                self._fetching.pop(path, None)
+
+    def _tell(self, berth: Berth, step: str) -> None:
+        self._logbook.append(endpoint_log_group(berth.endpoint), _stream(berth), step)
+        emit(LaunchProgress(berth.endpoint, berth.variant, berth.id, step))
+
+
+def _stream(berth: Berth) -> str:
+    return f"{berth.variant}/{berth.id}"
+
+
+def _unfetched(url: str, error: ObjectStoreError) -> LaunchFailed:
+    if isinstance(error, ObjectNotFound):
+        return LaunchFailed(
+            f"Could not find model data at {url}. Upload the archive there and create the "
+            "endpoint again."
+        )
+    return LaunchFailed(
+        f"Could not fetch model data at {url}: {error}. Check the address and the settings of "
+        "its store, and create the endpoint again."
+    )

@@ -1,0 +1,98 @@
+"""The routing table's file, and what the gateways say of it (`docs/architecture.md`, seams).
+
+Control writes the file beside the old one, syncs it, renames it, and syncs the folder: a reader
+sees one whole table or the other, also after a loss of power. Generations only grow: a new control
+goes on from the number in the file that it finds.
+
+A gateway is live if its status socket accepts. Told `reload`, it answers with the generation that
+it serves and its calls in flight by instance. One that accepts and then stays silent for
+`ANSWER_SECONDS_MAX` is live and serves nothing that we may rely on.
+"""
+
+import asyncio
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from modeltap.nouns import Route, RoutingTable
+from modeltap.router.table import decode, encode
+from modeltap_worker.socketpath import short_path
+
+ANSWER_SECONDS_MAX = 2.0
+ANSWER_BYTES_MAX = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class GatewayView:
+    """What one live gateway serves, and its calls in flight by instance id."""
+
+    generation: int
+    outstanding: Mapping[str, int]
+
+
+SILENT = GatewayView(generation=-1, outstanding={})
+
+
+class Publisher:
+    """The one writer of the routing table's file."""
+
+    def __init__(self, path: Path, gateways: Path) -> None:
+        self._path = path
+        self._gateways = gateways
+        self._written = decode(path.read_bytes()) if path.exists() else RoutingTable(0)
+
+    @property
+    def written(self) -> RoutingTable:
+        """The table in the file."""
+        return self._written
+
+    def write(self, routes: Mapping[str, Route]) -> None:
+        """Make these the routes, under the next generation, unless they are already."""
+        if routes == self._written.routes and self._written.generation > 0:
+            return
+        table = RoutingTable(self._written.generation + 1, routes)
+        _replace(self._path, encode(table))
+        self._written = table
+
+    async def survey(self) -> list[GatewayView]:
+        """Nudge every gateway to the file, and give what the live ones say."""
+        sockets = sorted(self._gateways.glob("*.sock"))
+        answers = await asyncio.gather(*(_ask(socket) for socket in sockets))
+        return [answer for answer in answers if answer is not None]
+
+
+async def _ask(socket: Path) -> GatewayView | None:
+    """Ask one gateway; None if it is not live."""
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            with short_path(socket) as name:
+                reader, writer = await asyncio.open_unix_connection(name, limit=ANSWER_BYTES_MAX)
+    except (OSError, TimeoutError):
+        return None
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS_MAX):
+            writer.write(b"reload\n")
+            answer = orjson.loads(await reader.readline())
+            return GatewayView(answer["generation"], answer["outstanding"])
+    except (OSError, TimeoutError, ValueError, TypeError, KeyError):
+        return SILENT
+    finally:
+        writer.close()
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+    beside.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,77 @@
+"""Request bodies: read once, bounded, and held to the hash that was signed."""
+
+from collections.abc import AsyncIterable, AsyncIterator, Iterable
+from typing import Any, Protocol, runtime_checkable
+
+from modeltap.auth.sigv4 import PayloadHash
+from modeltap.errors import IncompleteBody, PayloadTooLarge
+from modeltap.nouns import HttpRequest
+
+
+@runtime_checkable
+class Closable(Protocol):
+    """A body that holds something open until it is closed."""
+
+    async def aclose(self) -> None: ...
+
+
+class Inbox:
+    """The body of one request as ASGI hands it over: an async iterable, to be read once.
+
+    The first read asks a waiting client for the body (`100 Continue`).
+    """
+
+    def __init__(self, receive: Any, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        fields = dict(headers)
+        announced = fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
+        self._receive = receive
+        self._awaits_continue = fields.get(b"expect", b"").lower() == b"100-continue"
+        self._ended = not announced
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        while not self._ended:
+            self._awaits_continue = False
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise IncompleteBody("The client went away before the end of the body.")
+            self._ended = not message.get("more_body", False)
+            if chunk := message.get("body", b""):
+                yield chunk
+
+    async def settle(self, bytes_max: int) -> bool:
+        """Read on to the body's end and tell whether it was reached: may the connection stay?"""
+        if self._awaits_continue:
+            return self._ended
+        try:
+            async for chunk in self:
+                bytes_max -= len(chunk)
+                if bytes_max < 0:
+                    return False
+        except IncompleteBody:
+            return False
+        return True
+
+
+async def held_to_hash(request: HttpRequest) -> AsyncIterator[bytes]:
+    """Pass a streamed body on; raise `PayloadHashMismatch` at its end if it is not what was signed.
+
+    Whoever reads it must not act on a byte before the end.
+    """
+    assert not isinstance(request.body, bytes)
+    check = PayloadHash(request)
+    async for chunk in request.body:
+        check.update(chunk)
+        yield chunk
+    check.finish()
+
+
+async def whole(body: bytes | AsyncIterable[bytes], bytes_max: int) -> bytes:
+    """Gather a body. Raise `PayloadTooLarge` beyond `bytes_max`."""
+    if isinstance(body, bytes):
+        return body
+    gathered = bytearray()
+    async for chunk in body:
+        gathered += chunk
+        if len(gathered) > bytes_max:
+            raise PayloadTooLarge(f"The body is larger than {bytes_max} bytes.")
+    return bytes(gathered)

@@ -1,0 +1,258 @@
+"""SageMaker: models, endpoint configs, endpoints and their tags.
+
+An operation only checks and writes what is asked for; `control.reconcile` makes it so, and is woken
+after each write. What the kinds have in common stands in `kinds.py`; here are the operations with a
+will of their own, and the table of all. Statements run in a thread: a disk that syncs slowly holds
+up its own caller and nobody else.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import replace
+
+from modeltap.clock import Clock
+from modeltap.control.endpoints import (
+    Endpoint,
+    created,
+    deleted,
+    endpoint_of,
+    status_document,
+    updated,
+)
+from modeltap.control.fleets import (
+    Fleet,
+    Share,
+    fleet_of,
+    model_data_url,
+    primary_container,
+    retaining,
+)
+from modeltap.control.lifecycle import IN_PROGRESS, Event, IllegalStep
+from modeltap.errors import (
+    ObjectStoreError,
+    StaleVersion,
+    ValidationException,
+)
+from modeltap.front.app import Call, Operation, Service
+from modeltap.front.endpoint_description import describe_endpoint
+from modeltap.front.kinds import CONFIG, ENDPOINT, KINDS, MODEL, Kind, Resources
+from modeltap.front.refusals import (
+    check_capacities,
+    check_deployment,
+    check_endpoint_config,
+    check_model,
+)
+from modeltap.nouns import Document, HttpResponse, Partition
+from modeltap.state.store import Resource, Store
+from modeltap.wire.catalog import service
+
+Exists = Callable[[str], Awaitable[bool]]
+"""Tell whether an object is at an S3 URI; raise `ObjectStoreError` if its store cannot say."""
+
+
+def sagemaker_service(
+    store: Store,
+    clock: Clock,
+    partition: Partition,
+    exists: Exists,
+    wake: Callable[[], None],
+) -> Service:
+    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written."""
+    model = service("sagemaker")
+    sagemaker = _SageMaker(Resources(store, clock, partition, model), exists, wake)
+    return Service(model, sagemaker.operations())
+
+
+_Function = Callable[[Document], Document]
+
+
+def _threaded(function: _Function) -> Operation:
+    async def operation(call: Call) -> Document:
+        return await asyncio.to_thread(function, call.params)
+
+    return operation
+
+
+def _of_kind(function: Callable[[Kind, Document], Document], kind: Kind) -> Operation:
+    return _threaded(lambda params: function(kind, params))
+
+
+class _SageMaker:
+    def __init__(self, resources: Resources, exists: Exists, wake: Callable[[], None]) -> None:
+        self._resources = resources
+        self._exists = exists
+        self._wake = wake
+
+    def operations(self) -> dict[str, Operation]:
+        table = {
+            "CreateModel": self.create_model,
+            "CreateEndpointConfig": _threaded(self.create_endpoint_config),
+            "CreateEndpoint": self._waking(self.create_endpoint),
+            "DescribeEndpointConfig": _threaded(self.describe_endpoint_config),
+            "DescribeEndpoint": _threaded(self.describe_endpoint),
+            "UpdateEndpoint": self._waking(self.update_endpoint),
+            "UpdateEndpointWeightsAndCapacities": self._waking(self.update_capacities),
+            "DeleteEndpoint": self._waking(self.delete_endpoint),
+            "AddTags": _threaded(self._resources.add_tags),
+            "ListTags": _threaded(self._resources.list_tags),
+            "DeleteTags": _threaded(self._resources.delete_tags),
+        }
+        for kind in KINDS:
+            table.setdefault(f"Describe{kind.member}", _of_kind(self._resources.describe, kind))
+            table.setdefault(f"List{kind.member}s", _of_kind(self._resources.list, kind))
+            table.setdefault(f"Delete{kind.member}", _of_kind(self._resources.delete, kind))
+        return table
+
+    def _waking(self, function: _Function) -> Operation:
+        operation = _threaded(function)
+
+        async def waking(call: Call) -> Document | HttpResponse:
+            answer = await operation(call)
+            self._wake()
+            return answer
+
+        return waking
+
+    # ------------------------------------------------------------ models
+
+    async def create_model(self, call: Call) -> Document:
+        """Keep a model whose archive is there (contract §2.7)."""
+        check_model(call.params)
+        url = model_data_url(primary_container(call.params))
+        if url is not None:
+            await self._check_model_data(url)
+        return await asyncio.to_thread(self._resources.create, MODEL, call.params, {})
+
+    async def _check_model_data(self, url: str) -> None:
+        try:
+            found = await self._exists(url)
+        except ObjectStoreError as error:
+            raise ValidationException(f"Could not access model data at {url}: {error}.") from error
+        if not found:
+            raise ValidationException(f"Could not find model data at {url}.")
+
+    # ------------------------------------------------------------ endpoint configs
+
+    def create_endpoint_config(self, params: Document) -> Document:
+        check_endpoint_config(params)
+        self._models(params)
+        return self._resources.create(CONFIG, params, {})
+
+    def describe_endpoint_config(self, params: Document) -> Document:
+        """Echo, with the one default that AWS fills in (contract §2.5)."""
+        answer = self._resources.describe(CONFIG, params)
+        variants = [
+            {**variant, "InitialVariantWeight": float(variant.get("InitialVariantWeight", 1.0))}
+            for variant in answer["ProductionVariants"]
+        ]
+        return {**answer, "ProductionVariants": variants}
+
+    def _models(self, config: Document) -> dict[str, Document]:
+        names = {variant["ModelName"] for variant in config["ProductionVariants"]}
+        return {name: self._resources.find(MODEL, name).spec for name in sorted(names)}
+
+    # ------------------------------------------------------------ endpoints
+
+    def create_endpoint(self, params: Document) -> Document:
+        check_deployment(params)
+        name = params["EndpointName"]
+        if self._resources.store.get(ENDPOINT.kind, name) is not None:
+            raise self._resources.taken(ENDPOINT, name)
+        endpoint = created(name, self._fleet(params))
+        return self._resources.create(ENDPOINT, params, status_document(endpoint))
+
+    def describe_endpoint(self, params: Document) -> Document:
+        resource = self._resources.find(ENDPOINT, params["EndpointName"])
+        echo = self._resources.echo(ENDPOINT, resource)
+        return {**echo, **describe_endpoint(endpoint_of(resource))}
+
+    def update_endpoint(self, params: Document) -> Document:
+        """Ask for a new fleet, with the current weights and counts if so told (contract §1.3)."""
+        check_deployment(params)
+        self._resources.find(ENDPOINT, params["EndpointName"])
+        fleet = self._fleet(params)
+        kept = _retained(params)
+
+        def change(endpoint: Endpoint) -> Endpoint:
+            coming = fleet
+            if endpoint.serving is not None:
+                coming = retaining(
+                    fleet,
+                    endpoint.serving,
+                    weights="DesiredWeight" in kept,
+                    counts="DesiredInstanceCount" in kept,
+                )
+            return updated(endpoint, coming)
+
+        return {"EndpointArn": self._change(params["EndpointName"], change).arn}
+
+    def update_capacities(self, params: Document) -> Document:
+        """Ask for other weights and counts of the fleet that serves."""
+        check_capacities(params)
+        wishes = {wish["VariantName"]: wish for wish in params["DesiredWeightsAndCapacities"]}
+
+        def change(endpoint: Endpoint) -> Endpoint:
+            return updated(endpoint, _rescaled(endpoint, wishes))
+
+        return {"EndpointArn": self._change(params["EndpointName"], change).arn}
+
+    def delete_endpoint(self, params: Document) -> Document:
+        self._change(params["EndpointName"], deleted)
+        return {}
+
+    def _fleet(self, params: Document) -> Fleet:
+        config = self._resources.find(CONFIG, params["EndpointConfigName"]).spec
+        clock = self._resources.clock
+        return fleet_of(
+            clock.uuid4(),
+            config,
+            self._models(config),
+            clock.now_ns(),
+            params.get("DeploymentConfig"),
+        )
+
+    def _change(self, name: str, change: Callable[[Endpoint], Endpoint]) -> Resource:
+        """Read, decide and write; anew if another wrote between, who then came a step further."""
+        while True:
+            resource = self._resources.find(ENDPOINT, name)
+            try:
+                status = status_document(change(endpoint_of(resource)))
+                now = self._resources.clock.now_ns()
+                return self._resources.store.put_status(resource, status, now)
+            except IllegalStep as error:
+                raise _illegal(resource, error) from error
+            except StaleVersion:
+                continue
+
+
+def _retained(params: Document) -> set[str]:
+    if not params.get("RetainAllVariantProperties", False):
+        return set()
+    excluded = params.get("ExcludeRetainedVariantProperties", [])
+    return {"DesiredWeight", "DesiredInstanceCount"} - {
+        each["VariantPropertyType"] for each in excluded
+    }
+
+
+def _rescaled(endpoint: Endpoint, wishes: dict[str, Document]) -> Fleet:
+    fleet = endpoint.serving
+    if fleet is None:
+        raise IllegalStep(endpoint.status, Event.UPDATE)
+    if missing := sorted(wishes.keys() - fleet.shares.keys()):
+        raise ValidationException(f"Could not find variant {missing[0]} of the endpoint.")
+    shares = {
+        name: Share(
+            wishes.get(name, {}).get("DesiredWeight", share.weight),
+            wishes.get(name, {}).get("DesiredInstanceCount", share.count),
+        )
+        for name, share in fleet.shares.items()
+    }
+    return replace(fleet, shares=shares)
+
+
+def _illegal(resource: Resource, error: IllegalStep) -> ValidationException:
+    if error.status in IN_PROGRESS:
+        return ValidationException(f'Cannot update in-progress endpoint "{resource.arn}".')
+    return ValidationException(
+        f'Cannot update endpoint "{resource.arn}" in status {error.status}: it can only be deleted.'
+    )

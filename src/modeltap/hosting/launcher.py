@@ -1,0 +1,68 @@
+"""The port through which control has models run, and the values that cross it.
+
+A launcher owns its guests: it alone starts and ends them. Guests outlive control: a new control
+`adopt`s what runs. So nothing here depends on being a guest's parent.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from modeltap.hosting.images import Image
+from modeltap.nouns import Instance
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchOrder:
+    """One instance to be made.
+
+    `id` is fresh, and short enough for a folder name: letters, digits, `-`. `fleet` is the caller's
+    own mark, given back at adoption. `artifact` is a local `model.tar.gz`, which is unpacked into
+    the instance's own folder and left where it is; None if the model has no data.
+    """
+
+    id: str
+    endpoint: str
+    variant: str
+    fleet: str
+    image: Image
+    python: Path  # of the image's environment
+    artifact: Path | None
+    environment: Mapping[str, str]  # the model's own variables
+    log: Path  # its standard output and error are appended here
+    startup_seconds_max: float
+
+
+@dataclass(frozen=True, slots=True)
+class Adopted:
+    """An instance that was found running, and whose it is."""
+
+    instance: Instance
+    endpoint: str
+    variant: str
+    fleet: str
+
+
+class Launcher(Protocol):
+    """A port: local processes today; containers and a cluster keep the same promises."""
+
+    async def launch(self, order: LaunchOrder) -> Instance:
+        """Give an instance that answered its first ping. Raise `LaunchFailed`; nothing is left."""
+        ...
+
+    async def probe(self, instance: str) -> bool:
+        """Tell whether an instance answers a ping with its model loaded."""
+        ...
+
+    def alive(self, instance: str) -> bool:
+        """Tell whether an instance's process lives; cheap enough for every turn of a loop."""
+        ...
+
+    async def adopt(self) -> list[Adopted]:
+        """Give every instance that runs and answers; end and clear away all others."""
+        ...
+
+    async def stop(self, instance: str) -> None:
+        """Ask an instance to finish, end it if it does not, and clear it away. Idempotent."""
+        ...

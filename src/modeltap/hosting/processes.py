@@ -1,0 +1,340 @@
+"""Instances as local processes: the launcher that needs nothing but this machine.
+
+An instance is a folder (`modeltap_worker.spec`) and one process in a session of its own, so that
+control's death, terminal or signals do not reach it. It inherits the life pipe and nothing else:
+no variable of ours, no descriptor, no core dumps, umask 077. Whether it lives is told by its lock
+alone, which any launcher can read; being its parent only matters for reaping it.
+"""
+
+import asyncio
+import fcntl
+import os
+import re
+import shutil
+import signal
+import subprocess
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import modeltap_worker
+from modeltap.clock import Clock
+from modeltap.errors import LaunchFailed
+from modeltap.hosting.artifacts import unpack
+from modeltap.hosting.launcher import Adopted, LaunchOrder
+from modeltap.nouns import Instance
+from modeltap.telemetry import Event, emit
+from modeltap_worker import frames, spec
+from modeltap_worker.frames import Decoder, FrameError, Kind
+from modeltap_worker.socketpath import short_path
+from modeltap_worker.spec import Spec
+
+PING_SECONDS_MAX = 2.0
+"""Longest wait for a ping's answer (contract §3.1)."""
+
+_POLL_SECONDS = 0.02
+_REASON_CHARACTERS_MAX = 500
+_FILE_CHARACTERS_MAX = 64 * 1024
+_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
+_ANNEX = "annex"
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStarted(Event):
+    instance: str
+    endpoint: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceAdopted(Event):
+    instance: str
+    endpoint: str
+    variant: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStopped(Event):
+    instance: str
+    killed: bool  # it did not end by itself in time
+
+
+class ProcessLauncher:
+    """A `Launcher` of local processes, one folder each under `instances`.
+
+    `life` is the read end of the life pipe: its end ends every instance.
+    """
+
+    def __init__(
+        self, instances: Path, *, life: int, clock: Clock, stop_seconds_max: float
+    ) -> None:
+        self._instances = instances
+        self._life = life
+        self._clock = clock
+        self._stop_seconds_max = stop_seconds_max
+        self._children: dict[str, subprocess.Popen[bytes]] = {}
+
+    async def launch(self, order: LaunchOrder) -> Instance:
+        """Give an instance that answered its first ping. Raise `LaunchFailed`; nothing is left."""
+        folder = self._folder(order.id)
+        self._instances.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700)
+        try:
+            await asyncio.to_thread(_furnish, folder, order)
+            self._children[order.id] = _start(folder, order, self._life)
+            await self._until_ready(order)
+        except OSError as error:
+            await self.stop(order.id)
+            raise _not_healthy(order, f"It could not be started: {error}.") from error
+        except BaseException:  # a cancelled launch leaves nothing either
+            await self.stop(order.id)
+            raise
+        emit(InstanceStarted(order.id, order.endpoint, order.variant))
+        return _instance(folder)
+
+    async def probe(self, instance: str) -> bool:
+        """Tell whether an instance answers a ping with its model loaded.
+
+        A worker in the middle of a prediction answers after it: False is no proof of death.
+        """
+        return await _ping(self._folder(instance) / spec.SOCKET) == ""
+
+    def alive(self, instance: str) -> bool:
+        """Tell whether an instance's process lives: whether its lock is held."""
+        child = self._children.get(instance)
+        if child is not None:
+            child.poll()  # reaps it
+        return _is_locked(self._folder(instance) / spec.LOCK)
+
+    async def adopt(self) -> list[Adopted]:
+        """Give every instance that runs and answers; end and clear away all others.
+
+        One that a killed control had just started is among the others: its model is still loading.
+        """
+        self._instances.mkdir(mode=0o700, parents=True, exist_ok=True)
+        adopted: list[Adopted] = []
+        for folder in sorted(self._instances.iterdir()):
+            found = await self._found(folder)
+            if found is None:
+                await self.stop(folder.name)
+            else:
+                emit(InstanceAdopted(found.instance.id, found.endpoint, found.variant))
+                adopted.append(found)
+        return adopted
+
+    async def stop(self, instance: str) -> None:
+        """Ask an instance to finish, end it if it does not, and clear it away. Idempotent.
+
+        SIGTERM, and after `stop_seconds_max` SIGKILL to its whole process group.
+        """
+        folder = self._folder(instance)
+        if self._pid(instance) is not None:
+            emit(InstanceStopped(instance, killed=await self._end(instance)))
+        self._children.pop(instance, None)
+        # What a guest made unremovable is tried again at the next adoption.
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+    def _folder(self, instance: str) -> Path:
+        if not _ID.fullmatch(instance):
+            raise ValueError(f"{instance!r} is no id of an instance")
+        return self._instances / instance
+
+    async def _until_ready(self, order: LaunchOrder) -> None:
+        child = self._children[order.id]
+        path = self._folder(order.id) / spec.SOCKET
+        deadline = self._clock.monotonic() + order.startup_seconds_max
+        while self._clock.monotonic() < deadline:
+            if child.poll() is not None:
+                raise _not_healthy(order, _death(child.returncode))
+            load_error = await _ping(path) if path.exists() else None
+            if load_error:
+                raise _not_healthy(order, load_error)
+            if load_error is not None:
+                return
+            await self._clock.sleep(_POLL_SECONDS)
+        raise _not_healthy(order, f"It did not answer within {order.startup_seconds_max:g} s.")
+
+    async def _found(self, folder: Path) -> Adopted | None:
+        if not _is_locked(folder / spec.LOCK):
+            return None
+        try:
+            told = Spec.decode(_read(folder / spec.SPEC))
+        except (OSError, ValueError):
+            return None
+        if told.instance != folder.name or await _ping(folder / spec.SOCKET) != "":
+            return None
+        return Adopted(_instance(folder), told.endpoint, told.variant, told.fleet)
+
+    async def _end(self, instance: str) -> bool:
+        """Signal until the process is gone; tell whether it had to be killed."""
+        self._signal(instance, signal.SIGTERM)
+        if await self._gone(instance):
+            return False
+        self._signal(instance, signal.SIGKILL)
+        await self._gone(instance)
+        return True
+
+    async def _gone(self, instance: str) -> bool:
+        deadline = self._clock.monotonic() + self._stop_seconds_max
+        while self._pid(instance) is not None:
+            if self._clock.monotonic() >= deadline:
+                return False
+            await self._clock.sleep(_POLL_SECONDS)
+        return True
+
+    def _signal(self, instance: str, number: signal.Signals) -> None:
+        pid = self._pid(instance)
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                (os.killpg if number is signal.SIGKILL else os.kill)(pid, number)
+
+    def _pid(self, instance: str) -> int | None:
+        """Give the process of an instance that has not ended, child of ours or not."""
+        child = self._children.get(instance)
+        if child is not None:
+            return child.pid if child.poll() is None else None
+        folder = self._folder(instance)
+        return _holder(folder) if _is_locked(folder / spec.LOCK) else None
+
+
+# ---------------------------------------------------------------- starting
+
+
+def _furnish(folder: Path, order: LaunchOrder) -> None:
+    """Fill the instance's folder: model, spec, and a path on which only the annex is found."""
+    model = folder / spec.MODEL
+    model.mkdir(mode=0o700)
+    if order.artifact is not None:
+        unpack(order.artifact, model)
+    annex = folder / _ANNEX
+    annex.mkdir(mode=0o700)
+    (annex / "modeltap_worker").symlink_to(Path(modeltap_worker.__file__).parent)
+    told = Spec(
+        instance=order.id,
+        endpoint=order.endpoint,
+        variant=order.variant,
+        fleet=order.fleet,
+        image=order.image.name,
+        algorithm=order.image.algorithm,
+        rules=order.image.rules,
+    )
+    (folder / spec.SPEC).write_text(told.encode())
+
+
+def _start(folder: Path, order: LaunchOrder, life: int) -> subprocess.Popen[bytes]:
+    order.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    # -P: the folder that it starts in is no place to import from; -B: nor one to write code to.
+    command = [str(order.python), "-P", "-B", "-m", "modeltap_worker"]
+    try:
+        return subprocess.Popen(
+            [*command, str(folder / spec.SPEC), str(life)],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=_variables(folder, order.environment),
+            pass_fds=(life,),
+            start_new_session=True,
+            umask=0o077,
+        )
+    finally:
+        os.close(log)
+
+
+def _variables(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
+    """Give a guest's variables: none of ours, the model's own, and what it cannot do without."""
+    default = {"PATH": "/usr/bin:/bin", "LANG": "C.UTF-8", "OMP_NUM_THREADS": "1"}
+    fixed = {
+        "HOME": str(folder),
+        "TMPDIR": str(folder),
+        "PYTHONPATH": str(folder / _ANNEX),
+        "PYTHONNOUSERSITE": "1",
+        "SM_MODEL_DIR": str(folder / spec.MODEL),
+    }
+    return default | dict(given) | fixed
+
+
+def _not_healthy(order: LaunchOrder, why: str) -> LaunchFailed:
+    """Word a FailureReason: AWS's sentence (contract §2.6), then what AWS does not tell."""
+    line = " ".join("".join(char if char.isprintable() else " " for char in why).split())
+    return LaunchFailed(
+        f"The primary container for production variant {order.variant} did not pass the ping "
+        "health check. Please check CloudWatch logs for this endpoint. "
+        f"{line[:_REASON_CHARACTERS_MAX]} See: modeltap logs {order.endpoint}"
+    )
+
+
+def _death(status: int) -> str:
+    if status < 0:
+        return f"Its process was ended by {signal.Signals(-status).name} while the model loaded."
+    return f"Its process ended with status {status} while the model loaded."
+
+
+# ---------------------------------------------------------------- looking
+
+
+def _instance(folder: Path) -> Instance:
+    return Instance(folder.name, f"unix:{folder / spec.SOCKET}")
+
+
+def _open(path: Path) -> int:
+    """Open a file that a guest can put something else in place of: neither follow nor wait."""
+    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+
+
+def _read(path: Path) -> str:
+    with os.fdopen(_open(path)) as file:
+        return file.read(_FILE_CHARACTERS_MAX)
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        lock = _open(path)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(lock)
+    return False
+
+
+def _holder(folder: Path) -> int | None:
+    """Give the process that holds the lock, if it is a worker of this very folder.
+
+    The lock's text is a guest's word, and a process id may be used again: so it is checked.
+    """
+    try:
+        pid = int(_read(folder / spec.LOCK))
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    except (OSError, ValueError):
+        return None
+    return pid if os.fsencode(folder / spec.SPEC) in arguments else None
+
+
+async def _ping(path: Path) -> str | None:
+    """Ping a worker: its load error, empty if its model is loaded; None if it does not answer."""
+    try:
+        async with asyncio.timeout(PING_SECONDS_MAX):
+            with short_path(path) as name:
+                reader, writer = await asyncio.open_unix_connection(name)
+            try:
+                writer.write(frames.encode_ping(0))
+                return await _pong(reader)
+            finally:
+                writer.close()
+    except (OSError, FrameError, TimeoutError):
+        return None
+
+
+async def _pong(reader: asyncio.StreamReader) -> str:
+    decoder = Decoder()
+    while data := await reader.read(frames.PART_BYTES_MAX):
+        for frame in decoder.feed(data):
+            if frame.kind is Kind.PONG:
+                return frames.decode_pong(frame)
+    raise ConnectionResetError("the worker hung up")

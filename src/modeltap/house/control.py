@@ -1,0 +1,110 @@
+"""The control process: AWS's control APIs, state, and the reconcile loop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from modeltap.auth.keyring import Keyring
+from modeltap.control.launching import Launching
+from modeltap.control.publish import Publisher
+from modeltap.control.reconcile import Reconciler
+from modeltap.errors import ObjectNotFound
+from modeltap.front.app import AwsApp, verifier
+from modeltap.front.iam import iam_service
+from modeltap.front.sagemaker import sagemaker_service
+from modeltap.front.sts import sts_service
+from modeltap.gateway import accept
+from modeltap.gateway.asgi import UvicornProtocol
+from modeltap.hosting.environments import Environments, Progress
+from modeltap.hosting.images import Image
+from modeltap.hosting.processes import ProcessLauncher
+from modeltap.house.process import Process, Tasks
+from modeltap.logbook import Logbook
+from modeltap.objects.remote import Stores
+from modeltap.state.store import Store
+
+
+async def serve(process: Process) -> None:
+    """Serve the control APIs behind the gateways; make so what they ask for.
+
+    Models go on running when this process ends: its successor adopts them.
+    """
+    settings, clock, layout = process.settings, process.clock, process.settings.layout
+    keys = Keyring.open(layout.keys, clock)
+    stores = Stores(settings, keys.first())
+    store = Store.open(layout.database)
+    tasks = Tasks(process)
+    reconciler = _reconciler(process, store, stores, tasks)
+    partition = settings.partition
+    services = {
+        "sagemaker": sagemaker_service(store, clock, partition, _exists(stores), reconciler.wake),
+        "sts": sts_service(partition, settings.role),
+        "iam": iam_service(partition, settings.role),
+    }
+    verify = verifier(keys.secret, partition, settings.role, clock)
+    http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
+    tasks.spawn(reconciler.run())
+    listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
+    process.ready()
+    await process.stopping.wait()
+    listener.cancel()
+    await http.drain()
+    await tasks.end()
+    store.close()
+
+
+def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) -> Reconciler:
+    settings, clock, layout = process.settings, process.clock, process.settings.layout
+    launcher = ProcessLauncher(
+        layout.instances,
+        life=process.assignment.fds["life"],
+        clock=clock,
+        stop_seconds_max=settings.stop_seconds_max,
+    )
+    logbook = Logbook(layout.logs)
+    launching = Launching(
+        launcher,
+        _ensure(Environments(layout.environments)),
+        _fetch(stores, settings.object_bytes_max),
+        logbook,
+        layout.artifacts,
+        clock,
+        startup_seconds_max=settings.startup_seconds_max,
+    )
+    return Reconciler(
+        store,
+        launcher,
+        launching,
+        Publisher(layout.routing, layout.gateways),
+        logbook,
+        clock,
+        tasks.spawn,
+        invocation_seconds_max=settings.invocation_seconds_max,
+    )
+
+
+def _ensure(environments: Environments) -> Callable[[Image, Progress], Awaitable[Path]]:
+    async def ensure(image: Image, progress: Progress) -> Path:
+        return await asyncio.to_thread(environments.ensure, image, progress)
+
+    return ensure
+
+
+def _fetch(stores: Stores, bytes_max: int) -> Callable[[str, Path], Awaitable[None]]:
+    async def fetch(uri: str, path: Path) -> None:
+        store, key = stores.at(uri)
+        await store.fetch(key, path, bytes_max)
+
+    return fetch
+
+
+def _exists(stores: Stores) -> Callable[[str], Awaitable[bool]]:
+    async def exists(uri: str) -> bool:
+        store, key = stores.at(uri)
+        try:
+            await store.head(key)
+        except ObjectNotFound:
+            return False
+        return True
+
+    return exists

@@ -1,0 +1,80 @@
+"""A gateway process: invocations on port N, and capture into its ring."""
+
+import asyncio
+from collections.abc import Callable
+
+from modeltap.auth.authority import TLS_CERTIFICATE, TLS_KEY
+from modeltap.auth.keyring import Keyring
+from modeltap.capture.counters import Counters
+from modeltap.capture.disk import SystemDisk
+from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.guard import REFRESH_SECONDS, Guard
+from modeltap.capture.offer import Capture
+from modeltap.capture.ring import RingWriter
+from modeltap.gateway.app import Gateway, Paths
+from modeltap.house.process import Process, Tasks
+from modeltap.house.tls import server_context
+from modeltap.link.links import Links
+from modeltap.nouns import Exchange
+from modeltap.router.router import Router
+
+
+async def serve(process: Process) -> None:
+    """Serve invocations until told to stop; then finish what is in flight."""
+    settings, clock, layout = process.settings, process.clock, process.settings.layout
+    links = Links(clock, settings.invocation_seconds_max)
+    guard = Guard(SystemDisk(), layout.spool, settings)
+    capture = _capture(process, guard)
+    router = Router(links.send, _offering(capture), clock.random, settings.partition)
+    gateway = Gateway(
+        process.socket("listen"),
+        router,
+        links.ping,
+        Keyring.open(layout.keys, clock).secret,
+        Paths(
+            table=layout.routing,
+            status=layout.gateways / f"{process.assignment.index}.sock",
+            control=layout.run / "control.sock",
+            store=layout.run / "store.sock",
+        ),
+        settings,
+        clock,
+        server_context(layout.keys / TLS_CERTIFICATE, layout.keys / TLS_KEY),
+    )
+    tasks = Tasks(process)
+    for duty in (*gateway.duties(), links.sweep(), process.every(REFRESH_SECONDS, guard.refresh)):
+        tasks.spawn(duty)
+    accepting = tasks.spawn(gateway.accept())
+    process.ready()
+    await process.stopping.wait()
+    accepting.cancel()
+    await gateway.drain()
+    while capture.pump():  # noqa: ASYNC110 - the last slices, one a turn
+        await asyncio.sleep(0)
+    await tasks.end()
+    links.close()
+
+
+def _capture(process: Process, guard: Guard) -> Capture:
+    """Go on with the ring of a dead predecessor, or found a new one."""
+    ring = RingWriter(process.assignment.fds["ring"], process.clock.uuid4())
+    spool = SpoolFolder(process.settings.layout.spool)
+    spool.make()
+    return Capture(ring, Counters(spool.counters, ring.writer), guard, process.clock)
+
+
+def _offering(capture: Capture) -> Callable[[Exchange], None]:
+    """Offer, and have large frames written a slice a turn of the loop."""
+    loop = asyncio.get_running_loop()
+
+    def pump() -> None:
+        if capture.pump():
+            loop.call_soon(pump)
+
+    def offer(exchange: Exchange) -> None:
+        idle = not capture.waiting
+        capture.offer(exchange)
+        if idle and capture.waiting:
+            loop.call_soon(pump)
+
+    return offer

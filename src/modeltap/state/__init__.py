@@ -1,0 +1,6 @@
+"""What control remembers: resources and their tags, in one SQL database.
+
+A resource is `(kind, name) → spec document + status document`. The spec is the request as the
+service model validated it, verbatim, so that Describe can echo it; the status is control's own.
+All statements stand in `store.py`, the tables in `schema.py`, their history in `migrations/`.
+"""

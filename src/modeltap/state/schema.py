@@ -1,0 +1,39 @@
+"""The tables. A change here comes with a migration in `migrations/versions/`, never without.
+
+Only types that SQLite and PostgreSQL both have; times are integers, nanoseconds since the epoch.
+"""
+
+from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy.dialects.postgresql import JSONB
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+DOCUMENT = JSON().with_variant(JSONB(), "postgresql")
+
+RESOURCES = Table(
+    "resources",
+    METADATA,
+    Column("kind", String(64), primary_key=True),
+    Column("key", String(255), primary_key=True),  # the name in lower case: identity
+    Column("name", String(255), nullable=False),  # the name as given
+    Column("arn", String(512), nullable=False, unique=True),
+    Column("spec", DOCUMENT, nullable=False),
+    Column("status", DOCUMENT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+)
+
+TAGS = Table(
+    "tags",
+    METADATA,
+    Column("arn", String(512), primary_key=True),
+    Column("key", String(128), primary_key=True),
+    Column("value", String(256), nullable=False),
+)

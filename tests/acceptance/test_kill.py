@@ -1,0 +1,158 @@
+"""`kill -9` of each process under load: who fails, who does not, and that no record is lost."""
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from .conftest import Server, new_server
+from .deployed import (
+    await_in_service,
+    await_records,
+    capture,
+    create_endpoint,
+    create_model,
+    invoke,
+    until,
+    upload,
+)
+from .training import XGBOOST_0_90, trained
+
+pytestmark = pytest.mark.acceptance
+
+
+class Load:
+    """Threads that invoke without pause and keep what went wrong."""
+
+    def __init__(self, server: Server, endpoint: str, row: str) -> None:
+        self.answered = 0
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._lock = threading.Lock()
+        runtime = server.client("sagemaker-runtime", max_pool_connections=8)
+        self._threads = [
+            threading.Thread(target=self._send, args=(runtime, endpoint, row)) for _ in range(4)
+        ]
+
+    def _send(self, runtime: object, endpoint: str, row: str) -> None:
+        while not self._stop.is_set():
+            try:
+                invoke(runtime, endpoint, row)
+            except (ClientError, BotoCoreError) as error:
+                with self._lock:
+                    self.failures.append(str(error))
+            else:
+                with self._lock:
+                    self.answered += 1
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join()
+
+
+@pytest.fixture(scope="module")
+def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, str]]:
+    """Serve one endpoint, `loaded`, captured at 100 %; give the server and a row."""
+    server = new_server(tmp_path_factory.mktemp("kill"))
+    folder = trained(XGBOOST_0_90, server.home / "environments", tmp_path_factory.mktemp("model"))
+    create_model(server, "loaded", upload(server, folder / "model.tar.gz"))
+    create_endpoint(server, "loaded", "loaded", capture())
+    await_in_service(server, "loaded")
+    yield server, (folder / "inputs.csv").read_text().splitlines(keepends=True)[0]
+    server.stop()
+
+
+def kill(server: Server, role: str) -> int:
+    """Kill the one process of a role; give its id."""
+    (pid,) = server.processes(role)
+    os.kill(pid, signal.SIGKILL)
+    return pid
+
+
+def replaced(server: Server, role: str, dead: int) -> bool:
+    """Wait until another process plays the role."""
+    return until(lambda: (found := server.processes(role)) != [] and dead not in found)
+
+
+def progressed(load: Load, count: int = 200) -> bool:
+    """Wait until the load has brought so many more answers."""
+    before = load.answered
+    return until(lambda: load.answered >= before + count)
+
+
+TOTAL = {"answered": 0}
+
+
+@pytest.mark.parametrize("role", ["control", "store", "spooler", "shipper"])
+def test_no_invocation_fails_and_no_record_is_lost(loaded: tuple[Server, str], role: str) -> None:
+    server, row = loaded
+    with Load(server, "loaded", row) as load:
+        assert progressed(load)
+        for _ in range(2):
+            dead = kill(server, role)
+            assert replaced(server, role, dead)
+            assert progressed(load)
+    assert load.failures == []
+    TOTAL["answered"] += load.answered
+    assert until(lambda: counts(server)["pending"] == 0)
+    found = await_records(server, "loaded", TOTAL["answered"])
+    ids = [record["eventMetadata"]["eventId"] for record in found]
+    assert len(ids) == TOTAL["answered"]
+    assert len(set(ids)) == len(ids)
+
+
+def test_a_dead_model_is_replaced(loaded: tuple[Server, str]) -> None:
+    server, row = loaded
+    with Load(server, "loaded", row) as load:
+        assert progressed(load)
+        (dead,) = server.processes("worker")
+        os.kill(dead, signal.SIGKILL)
+        assert replaced(server, "worker", dead)
+        assert progressed(load)
+    TOTAL["answered"] += load.answered
+    assert await_records(server, "loaded", TOTAL["answered"])
+
+
+def test_control_adopts_the_workers_of_its_predecessor(loaded: tuple[Server, str]) -> None:
+    server, row = loaded
+    workers = server.processes("worker")
+    assert replaced(server, "control", kill(server, "control"))
+    described = server.client("sagemaker").describe_endpoint(EndpointName="loaded")
+    assert described["EndpointStatus"] == "InService"
+    assert float(invoke(server.client("sagemaker-runtime"), "loaded", row))
+    assert server.processes("worker") == workers
+
+
+def test_a_restart_brings_the_endpoints_back(loaded: tuple[Server, str]) -> None:
+    server, row = loaded
+    workers = server.processes("worker")
+    server.stop()
+    assert not any(Path(f"/proc/{pid}").exists() for pid in workers)
+    server.start()
+    await_in_service(server, "loaded")
+    runtime = server.client("sagemaker-runtime")
+
+    def answers() -> bool:
+        try:
+            return bool(invoke(runtime, "loaded", row))
+        except ClientError as error:
+            assert error.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+            return False
+
+    assert until(answers)
+
+
+def counts(server: Server) -> dict[str, int]:
+    """Read the totals that `modeltap capture ls` prints."""
+    line = server.command("capture", "ls").splitlines()[-1]
+    return {name: int(number) for name, _, number in (part.partition("=") for part in line.split())}

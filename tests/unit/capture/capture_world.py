@@ -1,0 +1,166 @@
+"""Capture from the gateway's offer to the bucket, of real parts, under a simulated clock."""
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Self
+
+from modeltap.capture.account import Count, account
+from modeltap.capture.counters import Counters
+from modeltap.capture.disk import SimulatedDisk
+from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.guard import Guard
+from modeltap.capture.ledger import Ledger
+from modeltap.capture.offer import Capture
+from modeltap.capture.ring import RingReader, RingWriter
+from modeltap.capture.shipper import Shipper
+from modeltap.capture.spooler import Spooler
+from modeltap.clock import SimulatedClock
+from modeltap.nouns import Answer, CapturedRecord, CapturePlan, Exchange, Invocation
+from modeltap.objects.port import ObjectStore
+from modeltap.objects.remote import MemoryStore
+from modeltap.record import decode
+from modeltap.settings import load
+
+PLAN = CapturePlan(
+    sampling_percentage=100,
+    destination="s3://bucket/prefix",
+    input=True,
+    output=True,
+    csv_types=frozenset({"text/csv"}),
+    json_types=frozenset({"application/json"}),
+)
+
+
+def exchange(
+    number: int,
+    *,
+    endpoint: str = "churn",
+    variant: str = "AllTraffic",
+    plan: CapturePlan | None = PLAN,
+    status: int = 200,
+    body: bytes | None = None,
+    received_ns: int = 0,
+) -> Exchange:
+    """An exchange whose input tells its number."""
+    asked = body if body is not None else f"{number},\u00e9\n".encode()
+    return Exchange(
+        Invocation(endpoint, asked, content_type="text/csv", received_ns=received_ns),
+        Answer(status, "text/csv; charset=utf-8", b"0.5"),
+        variant,
+        plan,
+    )
+
+
+class World:
+    """One gateway, one spooler, one shipper; each can die and start again."""
+
+    def __init__(
+        self, root: Path, *, ring_bytes: int = 1 << 20, store: ObjectStore | None = None
+    ) -> None:
+        self.spool = SpoolFolder(root)
+        self.spool.make()
+        self.clock = SimulatedClock()
+        self.disk = SimulatedDisk()
+        self.settings = load(home=root)
+        self.store: ObjectStore = store or MemoryStore()
+        self.ring_bytes = ring_bytes
+        self.start()
+
+    def start(self) -> None:
+        """Start the house: a new ring, hence a new writer."""
+        self.fd = os.memfd_create("ring")
+        os.ftruncate(self.fd, self.ring_bytes)
+        self.start_gateway()
+        self.start_spooler()
+        self.start_shipper()
+
+    def start_gateway(self) -> None:
+        ring = RingWriter(self.fd, self.clock.uuid4())
+        self.counters = Counters(self.spool.counters, ring.writer)
+        guard = Guard(self.disk, self.spool.root, self.settings)
+        self.guard = guard
+        self.capture = Capture(ring, self.counters, guard, self.clock)
+
+    def start_spooler(self) -> None:
+        ring = RingReader(self.fd)
+        self.spooler = Spooler([ring], self.spool.root, self.settings, self.clock, self.disk)
+
+    def start_shipper(self) -> None:
+        self.ledger = Ledger(self.spool.ledger)
+        self.shipper = Shipper(self.spool.root, self.stores, self.ledger, self.settings, self.clock)
+
+    def stop(self) -> None:
+        """Stop the house in order."""
+        self.pump()
+        self.counters.close()
+        self.spooler.close()
+        self.ledger.close()
+        os.close(self.fd)
+
+    def kill_gateway(self) -> None:
+        """Do what the kernel does at a `kill -9`: drop the lock, keep the pages."""
+        self.counters.close()
+
+    def kill_spooler(self) -> None:
+        for lane in self.spooler._lanes:
+            lane.close()
+
+    def kill_all(self) -> None:
+        """Lose the ring, as at the end of the supervisor."""
+        self.kill_gateway()
+        self.kill_spooler()
+        self.ledger.close()
+        os.close(self.fd)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stores(self, uri: str) -> tuple[ObjectStore, str]:
+        assert uri.startswith("s3://bucket/")
+        return self.store, uri.removeprefix("s3://bucket/")
+
+    def offer(self, *exchanges: Exchange) -> None:
+        for each in exchanges:
+            self.capture.offer(each)
+
+    def pump(self) -> None:
+        while self.capture.pump():
+            pass
+
+    def turn(self, seconds: float = 0.1) -> None:
+        self.clock.advance(seconds)
+        self.spooler.turn()
+
+    def ship(self) -> int:
+        return asyncio.run(self.shipper.turn())
+
+    def deliver(self) -> None:
+        """Let a minute pass: drained, sealed, shipped."""
+        self.turn()
+        self.turn(61)
+        self.ship()
+
+    def account(self) -> list[Count]:
+        return account(self.spool.root, [RingReader(self.fd)])
+
+    def count(self) -> Count:
+        (count,) = self.account()
+        return count
+
+    def objects(self) -> dict[str, bytes]:
+        return asyncio.run(_all(self.store))
+
+    def records(self) -> list[CapturedRecord]:
+        lines = b"".join(self.objects().values()).splitlines(keepends=True)
+        return [decode(line) for line in lines]
+
+    def inputs(self) -> list[bytes]:
+        return [record.input.body for record in self.records() if record.input is not None]
+
+
+async def _all(store: ObjectStore) -> dict[str, bytes]:
+    return {info.key: await store.get(info.key) async for info in store.list()}

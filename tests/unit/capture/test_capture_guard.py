@@ -1,0 +1,51 @@
+"""The disk guard's two marks, and the disk's figure."""
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from modeltap.capture.disk import SimulatedDisk, SystemDisk
+from modeltap.capture.guard import Guard
+from modeltap.settings import load
+
+
+@pytest.mark.parametrize(
+    ("percents", "states"),
+    [
+        ([10, 74.9, 75, 90, 74, 70, 69.9, 74.9], "ooccccoo"),
+        ([75, 70, 69, 75, 69], "ccoco"),
+        ([100, 0, 100], "coc"),
+    ],
+)
+def test_hysteresis(
+    percents: list[float], states: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    disk = SimulatedDisk(percents[0])
+    guard = Guard(disk, tmp_path, load(home=tmp_path))
+    seen = []
+    for percent in percents:
+        disk.percent = percent
+        guard.refresh()
+        seen.append("o" if guard.open else "c")
+    assert "".join(seen) == states
+    told = capfd.readouterr()
+    events = told.out.count("CaptureStopped") + told.out.count("CaptureResumed")
+    changes = sum(a != b for a, b in zip("o" + states, states, strict=False))
+    assert events == changes  # one a change
+
+
+def test_the_figure_is_df_s() -> None:
+    folder = Path(tempfile.gettempdir())
+    used, free = shutil.disk_usage(folder).used, shutil.disk_usage(folder).free
+    assert SystemDisk().used_percent(folder) == pytest.approx(100 * used / (used + free), abs=0.5)
+
+
+def test_a_write_is_whole(tmp_path: Path) -> None:
+    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
+    SystemDisk().write(fd, b"x" * 100_000)
+    SystemDisk().sync(fd)
+    assert os.fstat(fd).st_size == 100_000
+    os.close(fd)

@@ -1,0 +1,262 @@
+"""What the spooler does when it, its house or its disk fails (reliability §2.5, §2.6)."""
+
+import errno
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from capture_world import World, exchange
+
+from modeltap.capture.counters import Counters, Drop
+from modeltap.capture.ring import PAGE_BYTES
+from modeltap.capture.spooler import Spooler
+from modeltap.errors import SpoolBusy
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    with World(tmp_path) as world:
+        yield world
+
+
+def numbers(world: World) -> list[int]:
+    return [int(body.partition(b",")[0]) for body in world.inputs()]
+
+
+def test_a_killed_spooler_goes_on_where_it_was(world: World) -> None:
+    world.offer(exchange(0), exchange(1))
+    world.turn()  # synced, released
+    world.offer(exchange(2))
+    world.spooler.turn()  # written, not released: the ring gives it again
+    world.kill_spooler()
+    world.start_spooler()
+    world.offer(exchange(3))
+    world.deliver()
+    assert len(world.objects()) == 1
+    assert numbers(world) == [0, 1, 2, 3]
+    assert world.count().discrepancy == 0
+
+
+def test_a_torn_tail_is_cut_and_comes_again_from_the_ring(world: World) -> None:
+    world.offer(exchange(0))
+    world.turn()
+    world.offer(exchange(1))
+    world.spooler.turn()
+    world.kill_spooler()
+    (torn,) = world.spool.writers.glob("*/*.open")
+    os.truncate(torn, torn.stat().st_size - 1)
+    world.start_spooler()
+    world.deliver()
+    assert numbers(world) == [0, 1]
+
+
+@pytest.mark.parametrize("left", [b"", b"MTS1", b"\0" * 300])
+def test_a_segment_that_was_only_begun_is_removed(world: World, left: bytes) -> None:
+    world.kill_spooler()
+    (folder,) = world.spool.writer_folders()
+    begun = folder / "00001-000000000001.open"
+    begun.write_bytes(left)
+    world.offer(exchange(0))  # the one that its name belongs to
+    world.start_spooler()
+    assert not begun.exists()
+    world.deliver()
+    assert numbers(world) == [0]
+
+
+def test_a_gateway_that_died_in_an_offer_settles_it(world: World) -> None:
+    world.offer(exchange(0), exchange(1, body=b"x" * 600_000))
+    assert world.count().discrepancy == 1  # it waits in the gateway's own memory
+    world.kill_gateway()
+    world.start_gateway()
+    world.offer(exchange(2))
+    assert world.count().dropped == {Drop.CRASH: 1}
+    assert world.count().discrepancy == 0
+    world.deliver()
+    assert numbers(world) == [0, 2]
+
+
+def test_a_dead_house_is_adopted_by_the_next(world: World) -> None:
+    world.offer(exchange(0), exchange(1))
+    world.turn()
+    world.offer(exchange(2), exchange(3))  # still in the ring when it goes
+    world.kill_all()
+    world.start()
+    assert world.count().dropped == {Drop.CRASH: 2}
+    assert world.count().pending == 2
+    world.offer(exchange(4))
+    world.deliver()
+    assert sorted(numbers(world)) == [0, 1, 4]
+    count = world.count()
+    assert (count.sampled, count.delivered, count.discrepancy) == (5, 3, 0)
+    world.kill_spooler()
+    world.start_spooler()
+    assert world.count() == count  # settled once, however often it is looked at
+    assert len(list(world.spool.writer_folders())) == 1  # the dead writer's was emptied and went
+
+
+def test_a_page_behind_the_disk_is_raised(world: World) -> None:
+    """A power cut may keep the segments and forget the last counts."""
+    world.offer(exchange(0), exchange(1))
+    world.turn()
+    (page,) = world.spool.counters.glob("*.page")
+    forgetful = page.read_bytes()
+    world.offer(exchange(2))
+    world.turn()
+    world.kill_all()
+    page.write_bytes(forgetful)
+    world.start()
+    count = world.count()
+    assert (count.sampled, count.pending, count.discrepancy) == (3, 3, 0)
+
+
+def test_one_spooler_at_a_time(world: World) -> None:
+    with pytest.raises(SpoolBusy):
+        world.start_spooler()
+
+
+@pytest.mark.parametrize("left", [b"", b"MTCNTR01", b"\0" * (1 << 20)])
+def test_a_page_that_was_only_begun_is_made_again(tmp_path: Path, left: bytes) -> None:
+    """Killed between creation and size, a page must not stop its writer for ever."""
+    for suffix in ("page", "new"):
+        (tmp_path / f"writer.{suffix}").write_bytes(left)
+    with Counters(tmp_path, "writer") as counters:
+        slot = counters.slot("churn", "AllTraffic")
+        assert (slot, counters.sample(slot), counters.sample(slot)) == (1, 1, 2)
+    with Counters(tmp_path, "writer") as counters:
+        assert counters.slot("churn", "AllTraffic") == 1
+        assert counters.sample(1) == 3
+
+
+def test_a_damaged_ring_is_told_and_settled(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    world.offer(exchange(0, body=b"target"), exchange(1))
+    ring = os.pread(world.fd, 4096, PAGE_BYTES)
+    os.pwrite(world.fd, b"X", PAGE_BYTES + ring.index(b"target"))
+    world.deliver()
+    assert "RingDamaged" in capfd.readouterr().out
+    assert numbers(world) == [1]
+    world.kill_all()
+    world.start()
+    assert world.count().dropped == {Drop.CRASH: 1}
+    assert world.count().discrepancy == 0
+
+
+def test_one_writer_a_page(world: World) -> None:
+    with pytest.raises(SpoolBusy):
+        world.start_gateway()
+
+
+def test_a_gateway_that_starts_late_is_met(tmp_path: Path) -> None:
+    with World(tmp_path) as world:
+        world.kill_all()
+        world.fd = os.memfd_create("ring")
+        os.ftruncate(world.fd, world.ring_bytes)
+        world.start_spooler()
+        world.turn()
+        world.start_gateway()
+        world.start_shipper()
+        world.offer(exchange(0))
+        world.deliver()
+        assert numbers(world) == [0]
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
+@pytest.mark.parametrize("at", range(4))
+def test_a_write_that_fails_is_done_again(world: World, code: int, at: int) -> None:
+    world.disk.write_faults = [None] * at + [code]
+    for number in range(3):
+        world.offer(exchange(number), exchange(number + 10, endpoint="second"))
+        world.turn()
+        world.turn(2)  # the spooler rests for a second after a fault
+    world.deliver()
+    assert not world.disk.write_faults
+    assert sorted(numbers(world)) == [0, 1, 2, 10, 11, 12]
+    assert all(count.discrepancy == 0 for count in world.account())
+
+
+def test_half_a_write_leaves_nothing_behind(world: World) -> None:
+    """What is written after a failed write must be adopted whole."""
+    world.offer(exchange(0))
+    world.turn()
+    world.disk.write_faults = [errno.ENOSPC]
+    world.offer(exchange(1))
+    world.turn()
+    world.turn(2)
+    world.kill_spooler()
+    world.start_spooler()
+    world.deliver()
+    assert numbers(world) == [0, 1]
+
+
+@pytest.mark.parametrize("at", range(6))
+def test_a_sync_that_fails_is_never_trusted(world: World, at: int) -> None:
+    """The k-th sync fails, for every k: what it covered comes again from the ring."""
+    world.disk.sync_faults = [None] * at + [errno.EIO]
+    for number in range(3):
+        world.offer(exchange(number), exchange(number + 10, endpoint="second"))
+        world.turn()
+        world.turn(2)
+    world.deliver()
+    world.turn(61)
+    world.ship()
+    assert not world.disk.sync_faults
+    assert sorted(numbers(world)) == [0, 1, 2, 10, 11, 12]
+    assert all(count.discrepancy == 0 for count in world.account())
+
+
+def test_a_dead_disk_fills_the_ring_and_nothing_else(tmp_path: Path) -> None:
+    with World(tmp_path, ring_bytes=16 * 1024) as world:
+        world.disk.write_faults = [errno.EIO] * 1000
+        for number in range(50):
+            world.offer(exchange(number, body=b"x" * 1000))
+            world.turn(2)
+        stuck = world.count()
+        assert stuck.dropped[Drop.QUEUE_FULL] > 30
+        assert stuck.discrepancy == 0
+        world.disk.write_faults = []
+        world.turn(2)
+        world.deliver()
+        count = world.count()
+        assert count.delivered == 50 - stuck.dropped[Drop.QUEUE_FULL]
+        assert count.discrepancy == 0
+
+
+def test_close_seals_all_and_a_refusing_disk_leaves_it_to_the_next(world: World) -> None:
+    world.offer(exchange(0))
+    world.disk.sync_faults = [errno.EIO]
+    world.spooler.close()
+    assert not list(world.spool.writers.glob("*/*.seal"))
+    world.start_spooler()
+    world.deliver()
+    assert numbers(world) == [0]
+
+
+def test_junk_in_the_spool_is_left_alone(world: World, tmp_path: Path) -> None:
+    """Fault F20: any names and kinds of files; the service starts, serves, and ships."""
+    world.offer(exchange(0))
+    world.turn()
+    world.kill_spooler()
+    (folder,) = world.spool.writer_folders()
+    for place in (folder, world.spool.writers, world.spool.counters):
+        (place / "notes.txt").write_text("not ours")
+        os.mkfifo(place / "00001-000000000009.open")
+        (place / "00001-000000000010-000000001.seal").symlink_to("/etc/hostname")
+        (place / "00001-000000000011.open").mkdir()
+        (place / "short.page").write_bytes(b"MTCNTR01")
+        os.mkfifo(place / "pipe.page")
+    junk = {entry for entry in world.spool.root.rglob("*") if "MTS1" not in entry.name}
+    world.start_spooler()
+    world.offer(exchange(1))
+    world.deliver()
+    assert numbers(world) == [0, 1]
+    assert world.count().discrepancy == 0
+    assert all(os.path.lexists(entry) for entry in junk if entry.name in {"notes.txt", "pipe.page"})
+
+
+def test_the_spooler_makes_its_folders(tmp_path: Path) -> None:
+    with World(tmp_path / "first") as world:
+        fresh = tmp_path / "second"
+        Spooler([], fresh, world.settings, world.clock, world.disk).close()
+        assert {entry.name for entry in fresh.iterdir()} == {"counters", "writers", "quarantine"}

@@ -1,0 +1,295 @@
+"""One segment, one object: stores that are down, deny, lose acknowledgements (reliability §2.8)."""
+
+import asyncio
+import os
+import re
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from capture_world import PLAN, World, exchange
+
+from modeltap.capture.counters import Drop
+from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
+from modeltap.capture.ledger import Delivery, Ledger
+from modeltap.capture.segment import SegmentId
+from modeltap.capture.shipper import Shipper
+from modeltap.clock import SimulatedClock
+from modeltap.errors import StoreRefused, StoreUnavailable
+from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
+from modeltap.objects.remote import MemoryStore
+
+Fault = Callable[[bool], Exception | None]
+"""What a put answers instead of its own answer, by `create_only`."""
+
+
+class HostileStore:
+    """A bucket in memory whose puts fail as they are told, before or after they take effect."""
+
+    def __init__(self) -> None:
+        self.inside = MemoryStore()
+        self.before: list[Fault] = []
+        self.after: list[Exception] = []
+        self.puts: list[tuple[str, bytes, bool]] = []
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+    ) -> Stored:
+        self.puts.append((key, data, create_only))
+        fault = self.before.pop(0)(create_only) if self.before else None
+        if fault is not None:
+            raise fault
+        stored = await self.inside.put(key, data, metadata=metadata, create_only=create_only)
+        if self.after:
+            raise self.after.pop(0)
+        return stored
+
+    async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
+        return await self.inside.get(key, span)
+
+    async def head(self, key: str) -> ObjectInfo:
+        return await self.inside.head(key)
+
+    def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        return self.inside.list(prefix)
+
+    async def delete(self, key: str) -> None:
+        await self.inside.delete(key)
+
+    async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
+        return await self.inside.fetch(key, path, bytes_max)
+
+
+def down(_: bool) -> Exception:
+    return StoreUnavailable("down")
+
+
+def denied(_: bool) -> Exception:
+    return StoreRefused("403 AccessDenied")
+
+
+def no_conditions(create_only: bool) -> Exception | None:
+    return StoreRefused("501 NotImplemented") if create_only else None
+
+
+@pytest.fixture
+def store() -> HostileStore:
+    return HostileStore()
+
+
+@pytest.fixture
+def world(tmp_path: Path, store: HostileStore) -> Iterator[World]:
+    with World(tmp_path, store=store) as world:
+        yield world
+
+
+def seal(world: World, *numbers: int, **changes: object) -> None:
+    for number in numbers:
+        world.offer(exchange(number, **changes))  # type: ignore[arg-type]
+    world.turn()
+    world.turn(61)
+
+
+def settled(world: World, delivered: int) -> None:
+    count = world.count()
+    assert (count.delivered, count.pending, count.discrepancy) == (delivered, 0, 0)
+    assert not list(world.spool.writers.glob("*/*.seal"))
+
+
+def test_a_lost_acknowledgement_leaves_one_object(world: World, store: HostileStore) -> None:
+    store.after = [StoreUnavailable("reset by peer")]
+    seal(world, 0, 1)
+    assert world.ship() == 0
+    assert world.count().pending == 2  # it is there, and we do not know
+    world.clock.advance(2)
+    assert world.ship() == 1
+    assert len(world.records()) == 2
+    assert store.puts[0] == store.puts[1]  # same key, same bytes
+    settled(world, 2)
+
+
+@pytest.mark.parametrize("fault", [down, denied])
+def test_a_store_that_takes_nothing_makes_records_wait(
+    world: World, store: HostileStore, fault: Fault
+) -> None:
+    store.before = [fault] * 1000
+    seal(world, 0)
+    tries = []
+    for _ in range(600):
+        world.ship()
+        world.clock.advance(1)
+        tries.append(len(store.puts))
+    attempts_a_try = 2 if fault is denied else 1
+    assert 600 / 60 <= tries[-1] / attempts_a_try <= 600 / 30 + 6  # backs off to 30 … 60 s
+    assert world.count().pending == 1
+    store.before = []
+    world.clock.advance(60)
+    assert world.ship() == 1
+    settled(world, 1)
+
+
+def test_a_store_without_conditions_is_overwritten(world: World, store: HostileStore) -> None:
+    store.before = [no_conditions] * 10
+    seal(world, 0)
+    assert world.ship() == 1
+    seal(world, 1)
+    assert world.ship() == 1
+    assert [create_only for _, _, create_only in store.puts] == [True, False, False]
+    settled(world, 2)
+
+
+@pytest.mark.parametrize("longer", [0, 1])
+def test_a_key_that_is_taken_is_never_overwritten(
+    world: World, store: HostileStore, longer: int
+) -> None:
+    store.before = [down]
+    seal(world, 0, 1)
+    world.ship()
+    key, data, _ = store.puts[0]
+    another = b"x" * (len(data) + longer)
+    asyncio.run(store.inside.put(key, another))
+    world.clock.advance(2)
+    assert world.ship() == 1
+    assert asyncio.run(store.get(key)) == another
+    assert world.count().dropped == {Drop.CORRUPT: 2}
+    assert len(list(world.spool.quarantine.iterdir())) == 1
+    settled(world, 0)
+
+
+def test_a_destination_that_rests_holds_up_no_other(world: World, store: HostileStore) -> None:
+    store.before = [down]
+    seal(world, 0)
+    seal(world, 1, plan=replace(PLAN, destination="s3://bucket/other"))
+    assert world.ship() == 1
+    (key,) = world.objects()
+    assert key.startswith("other/")
+    world.clock.advance(2)
+    world.ship()
+    settled(world, 2)
+
+
+def test_turns_at_once_share_the_destinations(world: World, store: HostileStore) -> None:
+    for name in "abcd":
+        seal(world, 0, plan=replace(PLAN, destination=f"s3://bucket/{name}"))
+
+    async def several() -> list[int]:
+        return await asyncio.gather(*(world.shipper.turn() for _ in range(3)))
+
+    assert sum(asyncio.run(several())) == 4
+    assert len(store.puts) == 4
+    settled(world, 4)
+
+
+def test_a_segment_with_its_row_is_not_sent_again(world: World, store: HostileStore) -> None:
+    """Killed between the row and the unlink."""
+    seal(world, 0)
+    (file,) = world.spool.writers.glob("*/*.seal")
+    kept = file.read_bytes()
+    world.ship()
+    file.write_bytes(kept)
+    assert world.count().pending == 0
+    assert world.ship() == 1
+    assert len(store.puts) == 1
+    settled(world, 1)
+
+
+def test_damaged_records_are_counted_and_the_rest_shipped(world: World) -> None:
+    seal(world, 0, 1, 2)
+    (file,) = world.spool.writers.glob("*/*.seal")
+    data = bytearray(file.read_bytes())
+    data[data.index(b"1,\xc3\xa9")] ^= 1
+    file.write_bytes(data)
+    world.ship()
+    assert world.inputs() == ["0,\u00e9\n".encode(), "2,\u00e9\n".encode()]
+    assert world.count().dropped == {Drop.CORRUPT: 1}
+    assert [kept.read_bytes() for kept in world.spool.quarantine.iterdir()] == [bytes(data)]
+    settled(world, 2)
+
+
+@pytest.mark.parametrize("left", [b"", b"junk" * 100])
+def test_a_segment_of_which_nothing_is_left(world: World, left: bytes) -> None:
+    seal(world, 0, 1)
+    (file,) = world.spool.writers.glob("*/*.seal")
+    file.write_bytes(left)
+    assert world.ship() == 1
+    assert world.objects() == {}
+    assert world.count().dropped == {Drop.CORRUPT: 2}
+    settled(world, 0)
+
+
+def test_the_oldest_goes_first(world: World, store: HostileStore) -> None:
+    hour = 3_600_000_000_000
+    for number in (5, 1, 3):
+        seal(world, number, received_ns=number * hour)
+    world.ship()
+    assert [int(data.split(b'"data":"')[1][:1]) for _, data, _ in store.puts] == [1, 3, 5]
+
+
+def test_what_the_object_says_of_itself(world: World, store: HostileStore) -> None:
+    seal(world, 0, 1)
+    world.ship()
+    key, data, create_only = store.puts[0]
+    info = asyncio.run(store.head(key))
+    assert create_only
+    assert re.fullmatch(r"[0-9a-f-]{36}:1:1", info.metadata["modeltap-segment"])
+    assert (info.metadata["modeltap-records"], info.metadata["modeltap-last"]) == ("2", "2")
+    assert data.endswith(b"\n")
+    assert data.count(b"\n") == 2
+
+
+def test_a_uri_that_no_store_has_makes_its_records_wait(tmp_path: Path) -> None:
+    def nowhere(uri: str) -> tuple[ObjectStore, str]:
+        raise StoreRefused("not the URI of an S3 object")
+
+    with World(tmp_path) as world:
+        seal(world, 0)
+        args = (world.spool.root, nowhere, world.ledger, world.settings, world.clock)
+        assert asyncio.run(Shipper(*args).turn()) == 0
+        assert world.count().pending == 1
+
+
+def test_a_row_counts_once(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    row = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5)
+    ledger.add(row)
+    ledger.add(row)
+    ledger.add(replace(row, first=10, last=12, records=3, corrupt=0))
+    assert ledger.delivered("churn", "A") == 11
+    assert ledger.delivered("churn", "B") == 0
+    assert ledger.totals() == {("churn", "A"): (11, 1)}
+    assert ledger.counts("w") == {SegmentId("w", 1, 1): 9, SegmentId("w", 1, 10): 3}
+    ledger.close()
+
+
+def test_keys_differ_by_writer_and_segment_alone(tmp_path: Path) -> None:
+    seen = set()
+    for seed in range(3):
+        with World(tmp_path / str(seed)) as world:
+            world.clock = SimulatedClock(seed=seed)
+            world.kill_all()
+            world.start()
+            seal(world, 0)
+            seal(world, 1)
+            world.ship()
+            seen |= set(world.objects())
+    assert len(seen) == 6
+    assert len({key[:44] for key in seen}) == 1  # same hour, same second: told apart by the id
+
+
+def test_quarantine_is_bounded(tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path)
+    spool.make()
+    for number in range(3):
+        path = spool.writers / f"{number}.seal"
+        path.touch()
+        os.truncate(path, QUARANTINE_BYTES_MAX // 2)
+        os.utime(path, (number, number))
+        quarantine(spool, path)
+    kept = sorted(file.name for file in spool.quarantine.iterdir())
+    assert kept == ["writers-1.seal", "writers-2.seal"]

@@ -1,0 +1,90 @@
+"""The routing table's file, and gateways that answer, lag, stay silent or are gone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from modeltap.control.publish import SILENT, GatewayView, Publisher
+from modeltap.errors import UnreadableTable
+from modeltap.nouns import Instance, Route, Variant
+from modeltap.router.table import decode
+from modeltap_worker.socketpath import short_path
+
+ROUTES = {"a": Route("a", (Variant("v", 1.0, (Instance("i-1", "unix:/socket"),)),))}
+Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
+
+
+def publisher(folder: Path) -> Publisher:
+    (folder / "gateways").mkdir(exist_ok=True)
+    return Publisher(folder / "routing.json", folder / "gateways")
+
+
+def test_the_first_table_is_written_also_when_it_is_empty(tmp_path: Path) -> None:
+    publisher(tmp_path).write({})
+    assert decode((tmp_path / "routing.json").read_bytes()).generation == 1
+    assert (tmp_path / "routing.json").stat().st_mode & 0o777 == 0o600
+
+
+def test_generations_grow_with_changes_alone_and_across_restarts(tmp_path: Path) -> None:
+    first = publisher(tmp_path)
+    for _ in range(2):
+        first.write(ROUTES)
+    assert first.written.generation == 1
+    again = publisher(tmp_path)
+    assert again.written == first.written
+    again.write(ROUTES)
+    again.write({})
+    assert (again.written.generation, again.written.routes) == (2, {})
+    assert [path.name for path in tmp_path.glob("routing*")] == ["routing.json"]
+
+
+def test_a_table_of_an_unknown_form_is_no_table_to_go_on_from(tmp_path: Path) -> None:
+    (tmp_path / "routing.json").write_bytes(b"{}")
+    with pytest.raises(UnreadableTable):
+        publisher(tmp_path)
+
+
+def survey(folder: Path, answer: Answer) -> list[GatewayView]:
+    async def ask() -> list[GatewayView]:
+        with short_path(folder / "gateways" / "0.sock") as name:
+            server = await asyncio.start_unix_server(answer, name)
+        async with server:
+            return await made.survey()
+
+    made = publisher(folder)
+    return asyncio.run(ask())
+
+
+def saying(data: bytes) -> Answer:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(data)
+        writer.close()
+
+    return answer
+
+
+def test_a_live_gateway_tells_what_it_serves(tmp_path: Path) -> None:
+    told = b'{"generation": 7, "outstanding": {"i-1": 2}}\n'
+    assert survey(tmp_path, saying(told)) == [GatewayView(7, {"i-1": 2})]
+
+
+@pytest.mark.parametrize("told", [b"", b"nonsense\n", b"[]\n", b"{}\n"])
+def test_one_that_makes_no_sense_serves_nothing_to_rely_on(tmp_path: Path, told: bytes) -> None:
+    assert survey(tmp_path, saying(told)) == [SILENT]
+
+
+def test_a_home_may_be_deep(tmp_path: Path) -> None:
+    """Deeper than the 107 bytes that a socket's address holds."""
+    deep = tmp_path / ("x" * 120)
+    (deep / "gateways").mkdir(parents=True)
+    told = b'{"generation": 7, "outstanding": {}}\n'
+    assert survey(deep, saying(told)) == [GatewayView(7, {})]
+
+
+def test_one_that_is_gone_is_not_counted(tmp_path: Path) -> None:
+    made = publisher(tmp_path)
+    (tmp_path / "gateways" / "0.sock").touch()
+    assert asyncio.run(made.survey()) == []

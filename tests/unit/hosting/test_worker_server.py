@@ -1,0 +1,142 @@
+"""A worker's server on a real socket, with a small algorithm in place of a model."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from hosting_workshop import Caller, calling, run
+
+from modeltap.nouns import Instance
+from modeltap_worker import frames
+from modeltap_worker.frames import Call, Reply
+from modeltap_worker.server import NotLoaded, Server
+
+
+class Echo:
+    """Answers with what it got; fails on `fault`."""
+
+    body_bytes_max = 1_000_000
+
+    def answer(self, call: Call) -> Reply:
+        if call.body == b"fault":
+            raise ZeroDivisionError(call.body)
+        return Reply(200, call.content_type, call.custom_attributes, call.body)
+
+    def too_large(self) -> Reply:
+        return Reply(413, None, None, b"")
+
+
+Scenario = Callable[[Caller, list[str]], Awaitable[None]]
+
+
+@asynccontextmanager
+async def served(folder: Path, server: Server) -> AsyncIterator[Instance]:
+    stop = asyncio.Event()
+    path = folder / "socket"
+    serving = asyncio.ensure_future(server.serve(path, stop))
+    while not path.exists():
+        await asyncio.sleep(0)
+    try:
+        yield Instance("echo", f"unix:{path}")
+    finally:
+        stop.set()
+        await serving
+        assert not path.exists()
+
+
+def against_echo(folder: Path, scenario: Scenario) -> None:
+    async def whole() -> None:
+        log: list[str] = []
+        async with (
+            served(folder, Server(Echo(), "", log.append)) as instance,
+            calling(instance) as caller,
+        ):
+            await scenario(caller, log)
+
+    run(whole())
+
+
+def call(body: bytes) -> Call:
+    return Call("text/plain", None, "a=b", body)
+
+
+@pytest.mark.parametrize("size", [0, 1, 65536, 65537, 1_000_000])
+def test_a_call_comes_back_whole(tmp_path: Path, size: int) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        body = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        assert await caller.call(call(body)) == Reply(200, "text/plain", "a=b", body)
+
+    against_echo(tmp_path, scenario)
+
+
+def test_a_body_over_the_bound_is_refused(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        assert (await caller.call(call(b"x" * 1_000_001))).status == 413
+
+    against_echo(tmp_path, scenario)
+
+
+def test_a_fault_of_the_algorithm_ends_one_call_only(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        assert (await caller.call(call(b"fault"))).status == 500
+        assert (await caller.call(call(b"fine"))).status == 200
+        assert log == ["invocation failed: ZeroDivisionError", "invocation answered 500"]
+
+    against_echo(tmp_path, scenario)
+
+
+def test_what_comes_after_a_cancel_is_passed_over(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        first, last = frames.encode_call(1, call(b"x" * 70_000))
+        caller.send(first + frames.encode_cancel(1) + last)
+        assert await caller.call(call(b"next")) == Reply(200, "text/plain", "a=b", b"next")
+
+    against_echo(tmp_path, scenario)
+
+
+FIRST, LAST = frames.encode_call(7, call(b"x" * 70_000))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        FIRST + FIRST,
+        b"".join(frames.encode_reply(1, Reply(200, None, None, b""))),
+        frames.encode_pong(1),
+        b"\xff" * 10,
+    ],
+)
+def test_a_peer_that_breaks_the_format_is_hung_up_on(tmp_path: Path, data: bytes) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        caller.send(data)
+        with pytest.raises(ConnectionResetError):
+            await caller.frame()
+        assert log[0].startswith("connection closed: ")
+
+    against_echo(tmp_path, scenario)
+
+
+def test_a_peer_that_does_not_read_is_not_lost(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        for number in range(20):
+            caller.send(b"".join(frames.encode_call(number, call(b"x" * 500_000))))
+        replies = [await caller.reply() for _ in range(20)]
+        assert [number for number, _ in replies] == list(range(20))
+        assert {len(reply.body) for _, reply in replies} == {500_000}
+
+    against_echo(tmp_path, scenario)
+
+
+def test_a_model_that_did_not_load_says_so_to_ping_and_call(tmp_path: Path) -> None:
+    async def whole() -> None:
+        log: list[str] = []
+        server = Server(NotLoaded("no file"), "no file", log.append)
+        async with served(tmp_path, server) as instance, calling(instance) as caller:
+            caller.send(frames.encode_ping(3))
+            assert frames.decode_pong(await caller.frame()) == "no file"
+            reply = await caller.call(call(b"1,2"))
+            assert (reply.status, reply.body) == (500, b"Unable to load model: no file")
+
+    run(whole())
