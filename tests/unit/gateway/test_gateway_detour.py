@@ -10,6 +10,7 @@ from pathlib import Path
 import boto3
 import pytest
 from botocore.config import Config
+from gateway_tls import certified
 from gateway_world import KEY_ID, SECRET, listening, run, running
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -63,10 +64,10 @@ class Port:
 
 
 @contextlib.asynccontextmanager
-async def port(tls_files: tuple[Path, Path], *, tunnels: bool = True) -> AsyncIterator[Port]:
+async def port(folder: Path, *, tunnels: bool = True) -> AsyncIterator[Port]:
     """Serve a store's port as house does, and something that stands for the gateway's."""
     clock = SystemClock()
-    certificate, key = tls_files
+    certificate, key = certified(folder)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     tls.load_cert_chain(certificate, key)
     store, gateway = App(b""), App(IDENTITY)
@@ -100,9 +101,9 @@ def client(it: Port, service: str) -> object:
     )
 
 
-def test_sts_reaches_the_gateway_as_it_was_signed(tls_files: tuple[Path, Path]) -> None:
+def test_sts_reaches_the_gateway_as_it_was_signed(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with port(tls_files) as it:
+        async with port(tmp_path) as it:
             sts = client(it, "sts")
             answer = await asyncio.to_thread(sts.get_caller_identity)  # type: ignore[attr-defined]
             sts.close()  # type: ignore[attr-defined]
@@ -112,9 +113,9 @@ def test_sts_reaches_the_gateway_as_it_was_signed(tls_files: tuple[Path, Path]) 
     run(scenario())
 
 
-def test_s3_reaches_the_store_over_tls(tls_files: tuple[Path, Path]) -> None:
+def test_s3_reaches_the_store_over_tls(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with port(tls_files) as it:
+        async with port(tmp_path) as it:
             s3 = client(it, "s3")
             await asyncio.to_thread(
                 s3.head_object,  # type: ignore[attr-defined]
@@ -128,11 +129,11 @@ def test_s3_reaches_the_store_over_tls(tls_files: tuple[Path, Path]) -> None:
     run(scenario())
 
 
-def test_the_port_speaks_http_and_tls_beside(tls_files: tuple[Path, Path]) -> None:
+def test_the_port_speaks_http_and_tls_beside(tmp_path: Path) -> None:
     request = b"GET /b HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 
     async def scenario() -> None:
-        async with port(tls_files) as it:
+        async with port(tmp_path) as it:
             assert (await it.refused(request)).startswith(b"HTTP/1.1 200 ")
             reader, writer = await asyncio.open_connection("localhost", it.number, ssl=it.trusting)
             writer.write(request)
@@ -143,7 +144,7 @@ def test_the_port_speaks_http_and_tls_beside(tls_files: tuple[Path, Path]) -> No
     run(scenario())
 
 
-def test_other_hosts_are_tunnelled_unread(tls_files: tuple[Path, Path]) -> None:
+def test_other_hosts_are_tunnelled_unread(tmp_path: Path) -> None:
     async def reverse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with contextlib.closing(writer):
             writer.write((await reader.readexactly(6))[::-1])
@@ -151,7 +152,7 @@ def test_other_hosts_are_tunnelled_unread(tls_files: tuple[Path, Path]) -> None:
 
     async def scenario() -> None:
         server = await asyncio.start_server(reverse, "127.0.0.1", 0)
-        async with server, port(tls_files) as it:
+        async with server, port(tmp_path) as it:
             there = server.sockets[0].getsockname()[1]
             # The head comes in pieces, and what follows it at once is not swallowed.
             reader, writer = await it.connect(b"CONNECT 127.0.0.1:%d HT" % there)
@@ -176,21 +177,19 @@ def test_other_hosts_are_tunnelled_unread(tls_files: tuple[Path, Path]) -> None:
         (b"CONNECT http://a:443 HTTP/1.1\r\n\r\n", b"400"),
     ],
 )
-def test_an_open_port_tunnels_nowhere(
-    tls_files: tuple[Path, Path], sent: bytes, status: bytes
-) -> None:
+def test_an_open_port_tunnels_nowhere(tmp_path: Path, sent: bytes, status: bytes) -> None:
     async def scenario() -> None:
-        async with port(tls_files, tunnels=False) as it:
+        async with port(tmp_path, tunnels=False) as it:
             assert (await it.refused(sent)).startswith(b"HTTP/1.1 " + status)
 
     run(scenario())
 
 
-def test_a_host_that_cannot_be_reached(tls_files: tuple[Path, Path]) -> None:
+def test_a_host_that_cannot_be_reached(tmp_path: Path) -> None:
     async def scenario() -> None:
         with contextlib.closing(listening()) as closed:
             nobody = closed.getsockname()[1]
-        async with port(tls_files) as it:
+        async with port(tmp_path) as it:
             said = await it.refused(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % nobody)
             assert said.startswith(b"HTTP/1.1 502 ")
             said = await it.refused(b"CONNECT 127.0.0.1:99999 HTTP/1.1\r\n\r\n")
@@ -199,9 +198,9 @@ def test_a_host_that_cannot_be_reached(tls_files: tuple[Path, Path]) -> None:
     run(scenario())
 
 
-def test_a_head_without_an_end_is_dropped(tls_files: tuple[Path, Path]) -> None:
+def test_a_head_without_an_end_is_dropped(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with port(tls_files) as it:
+        async with port(tmp_path) as it:
             with contextlib.suppress(ConnectionResetError):
                 assert await it.refused(b"CONNECT a:443 HTTP/1.1\r\n" + b"x" * 9000) == b""
 

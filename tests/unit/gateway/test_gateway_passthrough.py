@@ -11,6 +11,7 @@ import boto3
 import pytest
 from botocore.config import Config
 from botocore.exceptions import ClientError
+from gateway_tls import certified
 from gateway_world import KEY_ID, SECRET, Worker, World, backend, run, table, until, world
 from uvicorn._types import ASGIReceiveCallable, ASGISendCallable, Scope
 
@@ -367,8 +368,8 @@ def test_boto3_uploads_through_the_gateway(tmp_path: Path) -> None:
     run(scenario())
 
 
-def test_tls_and_plain_share_the_port(tmp_path: Path, tls_files: tuple[Path, Path]) -> None:
-    certificate, key = tls_files
+def test_tls_and_plain_share_the_port(tmp_path: Path) -> None:
+    certificate, key = certified(tmp_path)
 
     async def scenario() -> None:
         server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)

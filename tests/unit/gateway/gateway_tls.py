@@ -1,20 +1,17 @@
-"""Certificates for tests: one self-signed leaf for loopback and the names of the detour."""
+"""A certificate for tests: one self-signed leaf for loopback and the names of the detour."""
 
 import datetime
 import ipaddress
 from pathlib import Path
 
-import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-@pytest.fixture(scope="session")
-def tls_files(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Give the paths of a certificate, which is its own authority, and its key."""
-    folder = tmp_path_factory.mktemp("tls")
+def certified(folder: Path) -> tuple[Path, Path]:
+    """Make a certificate, which is its own authority, and its key; give their paths."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "modeltap test")])
     names = [
