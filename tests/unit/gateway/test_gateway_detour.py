@@ -172,6 +172,7 @@ def test_other_hosts_are_tunnelled_unread(tmp_path: Path) -> None:
         (b"CONNECT sts.amazonaws.com:80 HTTP/1.1\r\n\r\n", b"403"),
         (b"CONNECT amazonaws.com.example.org:443 HTTP/1.1\r\n\r\n", b"403"),
         (b"CONNECT notamazonaws.com:443 HTTP/1.1\r\n\r\n", b"403"),
+        (b"CONNECT 127.0.0.1:99999 HTTP/1.1\r\n\r\n", b"400"),
         (b"CONNECT nowhere HTTP/1.1\r\n\r\n", b"400"),
         (b"CONNECT a b:443 HTTP/1.1\r\n\r\n", b"400"),
         (b"CONNECT http://a:443 HTTP/1.1\r\n\r\n", b"400"),
@@ -192,7 +193,7 @@ def test_a_host_that_cannot_be_reached(tmp_path: Path) -> None:
         async with port(tmp_path) as it:
             said = await it.refused(b"CONNECT 127.0.0.1:%d HTTP/1.1\r\n\r\n" % nobody)
             assert said.startswith(b"HTTP/1.1 502 ")
-            said = await it.refused(b"CONNECT 127.0.0.1:99999 HTTP/1.1\r\n\r\n")
+            said = await it.refused(b"CONNECT %s:443 HTTP/1.1\r\n\r\n" % (b"a" * 70))
             assert said.startswith(b"HTTP/1.1 502 ")
 
     run(scenario())
