@@ -3,6 +3,7 @@
 The roof of the house: the only room that prints, and the one that reads the user's environment.
 """
 
+import os
 import sys
 
 from cyclopts import App
@@ -31,6 +32,9 @@ def main() -> None:
         app()
     except CannotRun as error:
         print(f"modeltap: {error}", file=sys.stderr)
+        sys.exit(1)
+    except BrokenPipeError:  # whoever reads our output has seen enough, as `head` has
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
     except KeyboardInterrupt:
         sys.exit(130)
