@@ -1,13 +1,12 @@
 """`modeltap logs ENDPOINT`: what an endpoint's containers and its launches said."""
 
-import asyncio
+import time
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from modeltap.cli.running import CannotRun, HomeOption, resolve
-from modeltap.clock import SystemClock
-from modeltap.logbook import Logbook, Tail
+from modeltap.logbook import Logbook
 from modeltap.nouns import endpoint_log_group
 
 FOLLOW_SECONDS = 0.5
@@ -24,14 +23,10 @@ def logs(
     group = endpoint_log_group(endpoint)
     if not logbook.streams(group) and not follow:
         raise CannotRun(f"endpoint {endpoint} has no log; names keep their case")
-    asyncio.run(_print(logbook.tail(group), follow=follow))
-
-
-async def _print(tail: Tail, *, follow: bool) -> None:
-    clock = SystemClock()
+    tail = logbook.tail(group)
     while True:
         for line in tail.read():
             print(f"{line.stream}  {line.text}", flush=follow)
         if not follow:
             return
-        await clock.sleep(FOLLOW_SECONDS)
+        time.sleep(FOLLOW_SECONDS)
