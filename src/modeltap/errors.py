@@ -190,6 +190,10 @@ class IncompleteBody(StoreError):
     code = "IncompleteBody"
 
 
+class RequestTimeout(StoreError):
+    code = "RequestTimeout"
+
+
 class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
 
