@@ -27,7 +27,8 @@ import xgboost
 from rich.console import Console
 from sklearn.datasets import load_breast_cancer
 
-HOME = Path(__file__).parent.parent / ".demo"
+HOME = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent.parent / ".demo"
+MARK = HOME / "made-by-the-demo"
 MODELTAP = str(Path(sys.executable).with_name("modeltap"))
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 ROLE = "arn:aws:iam::000000000000:role/ModeltapExecutionRole"
@@ -50,9 +51,27 @@ def step(text: str) -> None:
 @contextmanager
 def served() -> Iterator[None]:
     """Run `modeltap serve` on a fresh home; lead this process's AWS clients to it."""
-    shutil.rmtree(HOME, ignore_errors=True)
+    if HOME.exists() and not MARK.exists():
+        raise SystemExit(f"{HOME} is there already and not of this demo; name another folder")
+    server = None
+    try:
+        make_home()
+        with tempfile.TemporaryFile() as log:
+            server = started_server(log)
+            await_ready(server, log)
+        lead_here()
+        yield
+    except BaseException:
+        stop(server)
+        shutil.rmtree(HOME, ignore_errors=True)
+        raise
+    stop(server)
+
+
+def started_server(log: Any) -> subprocess.Popen[str]:
     settings = {"MODELTAP_HOME": str(HOME), "MODELTAP_CAPTURE_SEAL_SECONDS": str(SEAL_SECONDS)}
-    log = tempfile.TemporaryFile()  # noqa: SIM115 - the server writes to it as long as it lives
+    # A Ctrl-C between the start and its return would leave the server behind: it waits until then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     server = subprocess.Popen(
         [MODELTAP, "serve", "--port", str(free_port())],
         env=os.environ | settings,
@@ -61,15 +80,14 @@ def served() -> Iterator[None]:
         text=True,
         start_new_session=True,
     )
-    try:
-        await_ready(server, log)
-        lead_here()
-        yield
-    except BaseException:
-        stop(server)
-        shutil.rmtree(HOME, ignore_errors=True)
-        raise
-    stop(server)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    return server
+
+
+def make_home() -> None:
+    shutil.rmtree(HOME, ignore_errors=True)
+    HOME.mkdir(mode=0o700)
+    MARK.touch()
 
 
 def free_port() -> int:
@@ -110,10 +128,11 @@ def lead_here() -> None:
             os.environ[name] = value.strip("'")
 
 
-def stop(server: subprocess.Popen[str]) -> None:
+def stop(server: subprocess.Popen[str] | None) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave it behind
-    server.terminate()
-    server.wait()
+    if server is not None:
+        server.terminate()
+        server.wait()
 
 
 # ---------------------------------------------------------------- the job, as on AWS

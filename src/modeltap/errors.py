@@ -195,6 +195,10 @@ class IncompleteBody(StoreError):
     code = "IncompleteBody"
 
 
+class RequestTimeout(StoreError):
+    code = "RequestTimeout"
+
+
 class EntityTooLarge(StoreError):
     code = "EntityTooLarge"
 
@@ -364,6 +368,10 @@ class MalformedRecord(HouseError):
 
 class SpoolBusy(HouseError):
     """Another process works on this part of the spool: it must end first."""
+
+
+class LedgerUnreadable(HouseError):
+    """The delivery ledger is missing, damaged or locked; the shipper mends it when it runs."""
 
 
 class UnreadableTable(HouseError):

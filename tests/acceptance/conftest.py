@@ -14,6 +14,8 @@ import boto3
 import pytest
 from botocore.config import Config
 
+from machine import disk_is_full
+
 ROOT = Path(__file__).parents[2]
 MODELTAP = [sys.executable, "-m", "modeltap.cli"]
 READY_SECONDS_MAX = 90
@@ -45,11 +47,12 @@ class Server:
         assert first, f"serve did not start:\n{self.log()}"
         return self
 
-    def stop(self) -> None:
+    def stop(self, seconds_max: float = 90) -> None:
+        """End it as a user does. Raise `TimeoutExpired` if it takes longer."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(90)
+        self.process.wait(seconds_max)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None
@@ -114,7 +117,11 @@ def free_port() -> int:
 
 
 def new_server(home: Path, **settings: str) -> Server:
-    return Server(home, free_port(), {"capture_seal_seconds": "1"} | settings).start()
+    """Start a server that seals each second, and captures however full the disk is."""
+    common = {"capture_seal_seconds": "1"}
+    if disk_is_full():
+        common["capture_disk_stop_percent"] = "99.9"
+    return Server(home, free_port(), common | settings).start()
 
 
 @pytest.fixture(scope="session")

@@ -55,9 +55,15 @@ def test_env_prints_what_clients_need(server: Server) -> None:
 
 
 def test_env_clears_what_would_lead_elsewhere(server: Server) -> None:
-    printed = command(server, "env", AWS_PROFILE="work", AWS_SESSION_TOKEN="t", no_proxy="x")
-    assert "unset AWS_PROFILE" in printed.stdout
-    assert "unset AWS_SESSION_TOKEN" in printed.stdout
+    elsewhere = {
+        "AWS_PROFILE": "work",
+        "AWS_SESSION_TOKEN": "t",
+        "AWS_SECURITY_TOKEN": "t",
+        "AWS_ENDPOINT_URL_SAGEMAKER": "http://127.0.0.1:4566",
+    }
+    printed = command(server, "env", no_proxy="x", **elsewhere)
+    for name in elsewhere:
+        assert f"unset {name}\n" in printed.stdout
     assert "export no_proxy=" in printed.stdout
 
 

@@ -163,6 +163,18 @@ def test_an_announced_giant_is_refused_before_its_first_byte(served: Store) -> N
         assert status == 400 and b"<Code>EntityTooLarge</Code>" in body
 
 
+def test_numbers_beyond_all_measure_are_no_fault_of_ours(served: Store) -> None:
+    digits = "9" * 5000  # more than Python reads
+    with Wire(served.http) as wire:
+        given = {"X-Amz-Decoded-Content-Length": digits}  # says nothing of a body in one piece
+        wire.send(signed(served, "PUT", f"/{BUCKET}/digits", b"hello", headers=given) + b"hello")
+        assert wire.answer()[0] == 200
+        wire.send(
+            signed(served, "GET", f"/{BUCKET}/digits", headers={"Range": f"bytes=0-{digits}"})
+        )
+        assert wire.answer()[::2] == (200, b"hello")
+
+
 def test_a_document_beyond_its_bound_is_refused(served: Store) -> None:
     body = b" " * (4 * 1024 * 1024 + 1)
     with Wire(served.http) as wire:

@@ -7,52 +7,10 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-SERVED: Mapping[str, tuple[str, ...]] = {
-    "sagemaker": (
-        "CreateModel",
-        "DescribeModel",
-        "ListModels",
-        "DeleteModel",
-        "CreateEndpointConfig",
-        "DescribeEndpointConfig",
-        "ListEndpointConfigs",
-        "DeleteEndpointConfig",
-        "CreateEndpoint",
-        "DescribeEndpoint",
-        "ListEndpoints",
-        "DeleteEndpoint",
-        "UpdateEndpoint",
-        "AddTags",
-        "ListTags",
-        "DeleteTags",
-    ),
-    "sagemaker-runtime": ("InvokeEndpoint",),
-    "sts": ("GetCallerIdentity",),
-    "iam": ("GetRole",),
-    "s3": (
-        "ListBuckets",
-        "CreateBucket",
-        "HeadBucket",
-        "DeleteBucket",
-        "GetBucketLocation",
-        "PutObject",
-        "GetObject",
-        "HeadObject",
-        "DeleteObject",
-        "DeleteObjects",
-        "CopyObject",
-        "ListObjects",
-        "ListObjectsV2",
-        "CreateMultipartUpload",
-        "UploadPart",
-        "CompleteMultipartUpload",
-        "AbortMultipartUpload",
-        "ListParts",
-        "ListMultipartUploads",
-    ),
-}
+from modeltap.house.served import SERVED
 
 OPERATIONS = [(service, name) for service, names in SERVED.items() for name in names]
+"""From the tables that serve: an operation that is not in the round trips is not served."""
 
 _TOKEN = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=8)
 _VISIBLE = st.text(string.ascii_letters + string.digits + "/+=&%~:,;\"'", min_size=1, max_size=12)

@@ -1,6 +1,63 @@
 """`modeltap settings` and `modeltap operations`: the reference pages, from the code itself."""
 
+from collections.abc import Mapping
+
+from modeltap.house.served import SERVED
 from modeltap.settings import Settings
+
+LINES: Mapping[str, Mapping[str, str]] = {
+    "sagemaker": {
+        "AddTags": "tag a model, endpoint config or endpoint",
+        "CreateEndpoint": "start the instances of a config; `Creating` until they answer",
+        "CreateEndpointConfig": "keep variants and a `DataCaptureConfig`",
+        "CreateModel": "keep one image with one archive, which must be there",
+        "DeleteEndpoint": "stop its instances; what was captured stays",
+        "DeleteEndpointConfig": "forget a config; endpoints made from it go on",
+        "DeleteModel": "forget a model; endpoints made from it go on",
+        "DeleteTags": "remove tags by key",
+        "DescribeEndpoint": "status, `FailureReason`, variants and capture of an endpoint",
+        "DescribeEndpointConfig": "a config as it was asked for",
+        "DescribeModel": "a model as it was asked for",
+        "ListEndpointConfigs": "filter, sort and page through configs",
+        "ListEndpoints": "filter, sort and page through endpoints",
+        "ListModels": "filter, sort and page through models",
+        "ListTags": "the tags of a resource",
+        "UpdateEndpoint": "build the fleet of another config, switch to it, drain the old one",
+        "UpdateEndpointWeightsAndCapacities": "change weights and instance counts in place",
+    },
+    "sagemaker-runtime": {
+        "InvokeEndpoint": "ask a model; captured as the endpoint's config says",
+    },
+    "sts": {
+        "GetCallerIdentity": "the execution role, assumed",
+    },
+    "iam": {
+        "GetRole": "the execution role",
+    },
+    "s3": {
+        "AbortMultipartUpload": "drop an upload and its parts",
+        "CompleteMultipartUpload": "make the named parts an object",
+        "CopyObject": "copy one object whole, within the embedded buckets",
+        "CreateBucket": "make a bucket in the server's region",
+        "CreateMultipartUpload": "begin an upload; one not completed ends after seven days",
+        "DeleteBucket": "remove an empty bucket",
+        "DeleteObject": "remove an object",
+        "DeleteObjects": "remove up to 1,000 objects",
+        "GetBucketLocation": "the server's region",
+        "GetBucketVersioning": "never switched on",
+        "GetObject": "read an object or one range of it, with conditions",
+        "HeadBucket": "tell whether a bucket is there",
+        "HeadObject": "what is known of an object, without its bytes",
+        "ListBuckets": "all buckets",
+        "ListMultipartUploads": "uploads under way, without a delimiter",
+        "ListObjects": "keys by prefix and delimiter, version 1",
+        "ListObjectsV2": "keys by prefix and delimiter, version 2",
+        "ListParts": "the parts of an upload under way",
+        "PutObject": "write an object, with checksums and conditions",
+        "UploadPart": "add a part to an upload",
+    },
+}
+"""What each operation does, in one line."""
 
 
 def settings() -> None:
@@ -14,3 +71,15 @@ def settings() -> None:
     print("| setting | default | meaning |\n|---|---|---|")
     for name, field in Settings.model_fields.items():
         print(f"| `{name}` | `{field.default}` | {field.description} |")
+
+
+def operations() -> None:
+    """Print every operation that is served as a table; docs/operations.md is this."""
+    print("# Operations\n")
+    print("What is served of AWS's APIs. Any other operation that AWS's model knows is answered")
+    print("with `UnknownOperationException` (STS and IAM: `InvalidAction`; S3: `NotImplemented`),")
+    print("in a message that names it and the operations served; nothing is done.\n")
+    print("| service | operation | what it does |\n|---|---|---|")
+    for service, names in SERVED.items():
+        for name in names:
+            print(f"| {service} | `{name}` | {LINES[service][name]} |")

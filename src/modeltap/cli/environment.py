@@ -14,8 +14,18 @@ from modeltap.auth.authority import BUNDLE
 from modeltap.cli.running import CannotRun, HomeOption, access_key, running
 from modeltap.settings import Settings
 
-CONFLICTING = ("AWS_SESSION_TOKEN", "AWS_PROFILE", "AWS_DEFAULT_PROFILE")
-"""Set by a real AWS login, each would be used beside or instead of our keys."""
+CONFLICTING = (
+    "AWS_SESSION_TOKEN",
+    "AWS_SECURITY_TOKEN",
+    "AWS_PROFILE",
+    "AWS_DEFAULT_PROFILE",
+    "AWS_ENDPOINT_URL_SAGEMAKER",
+    "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+)
+"""Each would be used beside or instead of our keys and addresses."""
 
 HttpsOption = Annotated[bool, Parameter(name="--https", negative="", help="reach it over TLS")]
 

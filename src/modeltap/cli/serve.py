@@ -1,5 +1,6 @@
 """`modeltap serve`: the whole house, in the foreground."""
 
+import shlex
 import shutil
 import sys
 from typing import Annotated
@@ -31,9 +32,9 @@ def serve(
 
 
 def _announce(settings: Settings) -> None:
-    home = f" --home {settings.home}"
+    home = shlex.quote(str(settings.home))
     print(f"modeltap serves on {settings.host}:{settings.port}, bulk on {settings.bulk_port}")
-    print(f'in another shell:  eval "$(modeltap env{home})"')
+    print(f'in another shell:  eval "$(modeltap env --home {home})"')
     used = disk_percent(settings)
     if used >= settings.capture_disk_stop_percent:
         print(

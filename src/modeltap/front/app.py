@@ -20,8 +20,9 @@ import hashlib
 import traceback
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePath
-from typing import Any
+from typing import Any, TypeVar
 
 from botocore.model import ServiceModel
 
@@ -41,6 +42,8 @@ MIB = 1024 * 1024
 BODY_BYTES_MAX = 4 * MIB  # of what is read whole: documents and forms, never S3's payloads
 DRAIN_BYTES_MAX = 32 * MIB
 
+Owner = TypeVar("Owner")
+
 
 @dataclass(frozen=True, slots=True)
 class Call:
@@ -54,6 +57,15 @@ class Call:
 
 
 Operation = Callable[[Call], Awaitable[Document | HttpResponse]]
+
+Unbound = Callable[[Owner, Call], Awaitable[Document | HttpResponse]]
+"""An operation that is still to be told on what it works: so a table of them opens nothing."""
+
+
+def bound(table: Mapping[str, Unbound[Owner]], owner: Owner) -> dict[str, Operation]:
+    """Bind a table of operations to what they work on."""
+    return {name: partial(operation, owner) for name, operation in table.items()}
+
 
 Verify = Callable[[HttpRequest, str, str | None], Caller]
 """(request, signing name, SHA-256 of the body in hex; None while it is to come) → who signed it."""

@@ -1,11 +1,14 @@
 """Request bodies: read once, bounded, and held to the hash that was signed."""
 
+import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from modeltap.auth.sigv4 import PayloadHash
-from modeltap.errors import IncompleteBody, PayloadTooLarge
+from modeltap.errors import IncompleteBody, PayloadTooLarge, RequestTimeout
 from modeltap.nouns import HttpRequest
+
+SILENCE_SECONDS_MAX = 60.0  # within a body: a client that is gone without a sign holds nothing
 
 
 @runtime_checkable
@@ -21,33 +24,53 @@ class Inbox:
     The first read asks a waiting client for the body (`100 Continue`).
     """
 
-    def __init__(self, receive: Any, headers: Iterable[tuple[bytes, bytes]]) -> None:
+    def __init__(
+        self,
+        receive: Any,
+        headers: Iterable[tuple[bytes, bytes]],
+        *,
+        silence_seconds_max: float = SILENCE_SECONDS_MAX,
+    ) -> None:
         fields = dict(headers)
         announced = fields.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in fields
         self._receive = receive
         self._awaits_continue = fields.get(b"expect", b"").lower() == b"100-continue"
         self._ended = not announced
+        self._broken = False
+        self._silence_seconds_max = silence_seconds_max
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while not self._ended:
             self._awaits_continue = False
-            message = await self._receive()
+            message = await self._next()
             if message["type"] == "http.disconnect":
+                self._broken = True
                 raise IncompleteBody("The client went away before the end of the body.")
             self._ended = not message.get("more_body", False)
             if chunk := message.get("body", b""):
                 yield chunk
 
+    async def _next(self) -> Any:
+        try:
+            async with asyncio.timeout(self._silence_seconds_max):
+                return await self._receive()
+        except TimeoutError:
+            self._broken = True
+            raise RequestTimeout(
+                "Your socket connection to the server was not read from or written to "
+                "within the timeout period."
+            ) from None
+
     async def settle(self, bytes_max: int) -> bool:
         """Read on to the body's end and tell whether it was reached: may the connection stay?"""
-        if self._awaits_continue:
+        if self._awaits_continue or self._broken:
             return self._ended
         try:
             async for chunk in self:
                 bytes_max -= len(chunk)
                 if bytes_max < 0:
                     return False
-        except IncompleteBody:
+        except (IncompleteBody, RequestTimeout):
             return False
         return True
 

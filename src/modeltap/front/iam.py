@@ -6,11 +6,12 @@ SDK 3 looks whether its trust policy names sagemaker.amazonaws.com.
 import base64
 import hashlib
 import json
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 from modeltap.errors import NoSuchEntity
-from modeltap.front.app import Call, Service
+from modeltap.front.app import Call, Service, bound
 from modeltap.nouns import Document, Partition
 from modeltap.wire.catalog import service
 
@@ -29,27 +30,42 @@ TRUST = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ExecutionRole:
+    """The role for which every caller stands."""
+
+    partition: Partition
+    name: str
+
+    @property
+    def arn(self) -> str:
+        return self.partition.role_arn(self.name)
+
+    @property
+    def id(self) -> str:
+        """Give a stable id of AWS's form: `AROA` and 17 capitals or digits."""
+        digest = hashlib.sha256(self.arn.encode()).digest()
+        return f"AROA{base64.b32encode(digest).decode()[:17]}"
+
+
+async def get_role(role: ExecutionRole, call: Call) -> Document:
+    name = call.params["RoleName"]
+    if name != role.name:
+        raise NoSuchEntity(f"The role with name {name} cannot be found.")
+    description = {
+        "Path": "/",
+        "RoleName": role.name,
+        "RoleId": role.id,
+        "Arn": role.arn,
+        "CreateDate": CREATED,
+        "AssumeRolePolicyDocument": quote(json.dumps(TRUST), safe=""),
+    }
+    return {"Role": description}
+
+
+SERVED = {"GetRole": get_role}
+
+
 def iam_service(partition: Partition, role: str) -> Service:
     """Serve IAM for the one role of that name."""
-
-    async def get_role(call: Call) -> Document:
-        name = call.params["RoleName"]
-        if name != role:
-            raise NoSuchEntity(f"The role with name {name} cannot be found.")
-        description = {
-            "Path": "/",
-            "RoleName": role,
-            "RoleId": role_id(partition, role),
-            "Arn": partition.role_arn(role),
-            "CreateDate": CREATED,
-            "AssumeRolePolicyDocument": quote(json.dumps(TRUST), safe=""),
-        }
-        return {"Role": description}
-
-    return Service(service("iam"), {"GetRole": get_role})
-
-
-def role_id(partition: Partition, role: str) -> str:
-    """Give the role a stable id of AWS's form: `AROA` and 17 capitals or digits."""
-    digest = hashlib.sha256(partition.role_arn(role).encode()).digest()
-    return f"AROA{base64.b32encode(digest).decode()[:17]}"
+    return Service(service("iam"), bound(SERVED, ExecutionRole(partition, role)))

@@ -8,8 +8,9 @@ so that two calls at once do not pass the limit of instances together.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from threading import Lock
 
 from modeltap.clock import Clock
@@ -83,10 +84,6 @@ def _threaded(function: _Function) -> Operation:
     return operation
 
 
-def _of_kind(function: Callable[[Kind, Document], Document], kind: Kind) -> Operation:
-    return _threaded(lambda params: function(kind, params))
-
-
 class _SageMaker:
     def __init__(
         self, resources: Resources, exists: Exists, wake: Callable[[], None], instances_max: int
@@ -98,24 +95,15 @@ class _SageMaker:
         self._asking = Lock()
 
     def operations(self) -> dict[str, Operation]:
-        table = {
-            "CreateModel": self.create_model,
-            "CreateEndpointConfig": _threaded(self.create_endpoint_config),
-            "CreateEndpoint": self._waking(self.create_endpoint),
-            "DescribeEndpointConfig": _threaded(self.describe_endpoint_config),
-            "DescribeEndpoint": _threaded(self.describe_endpoint),
-            "UpdateEndpoint": self._waking(self.update_endpoint),
-            "UpdateEndpointWeightsAndCapacities": self._waking(self.update_capacities),
-            "DeleteEndpoint": self._waking(self.delete_endpoint),
-            "AddTags": _threaded(self._resources.add_tags),
-            "ListTags": _threaded(self._resources.list_tags),
-            "DeleteTags": _threaded(self._resources.delete_tags),
-        }
-        for kind in KINDS:
-            table.setdefault(f"Describe{kind.member}", _of_kind(self._resources.describe, kind))
-            table.setdefault(f"List{kind.member}s", _of_kind(self._resources.list, kind))
-            table.setdefault(f"Delete{kind.member}", _of_kind(self._resources.delete, kind))
-        return table
+        """Bind the tables at the end of this module."""
+        alike = {name: partial(each, self._resources) for name, each in ALIKE.items()}
+        plain = {name: partial(each, self) for name, each in PLAIN.items()}
+        waking = {name: partial(each, self) for name, each in WAKING.items()}
+        return (
+            {name: _threaded(function) for name, function in (alike | plain).items()}
+            | {name: self._waking(function) for name, function in waking.items()}
+            | {"CreateModel": self.create_model}
+        )
 
     def _waking(self, function: _Function) -> Operation:
         operation = _threaded(function)
@@ -298,3 +286,36 @@ def _illegal(resource: Resource, error: IllegalStep) -> ValidationException:
     return ValidationException(
         f'Cannot update endpoint "{resource.arn}" in status {error.status}: it can only be deleted.'
     )
+
+
+# ---------------------------------------------------------------- the table of all
+
+
+def _of_kind(
+    function: Callable[[Resources, Kind, Document], Document], kind: Kind
+) -> Callable[[Resources, Document], Document]:
+    return lambda resources, params: function(resources, kind, params)
+
+
+ALIKE: Mapping[str, Callable[[Resources, Document], Document]] = {
+    **{f"Describe{kind.member}": _of_kind(Resources.describe, kind) for kind in KINDS},
+    **{f"List{kind.member}s": _of_kind(Resources.list, kind) for kind in KINDS},
+    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in KINDS},
+    "AddTags": Resources.add_tags,
+    "ListTags": Resources.list_tags,
+    "DeleteTags": Resources.delete_tags,
+}
+"""The same for every kind; an operation of the same name below goes before."""
+
+PLAIN: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
+    "CreateEndpointConfig": _SageMaker.create_endpoint_config,
+    "DescribeEndpointConfig": _SageMaker.describe_endpoint_config,
+    "DescribeEndpoint": _SageMaker.describe_endpoint,
+}
+WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
+    "CreateEndpoint": _SageMaker.create_endpoint,
+    "UpdateEndpoint": _SageMaker.update_endpoint,
+    "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
+    "DeleteEndpoint": _SageMaker.delete_endpoint,
+}
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING})

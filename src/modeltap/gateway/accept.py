@@ -25,6 +25,9 @@ Taker = Callable[[socket.socket, bytes], Awaitable[bool]]
 
 PEEK_BYTES = 8
 WELCOMES_MAX = 4096
+SHUTDOWN_SECONDS_MAX = 1.0
+"""Longest wait for a client to say goodbye in TLS; idle clients do not."""
+
 RETRY_SECONDS = 0.1
 _TLS_HANDSHAKE = 22
 
@@ -107,6 +110,7 @@ async def hand_over(
         socket.socket(fileno=connection.detach()),
         ssl=tls,
         ssl_handshake_timeout=seconds_max if tls is not None else None,
+        ssl_shutdown_timeout=SHUTDOWN_SECONDS_MAX if tls is not None else None,
     )
     return transport
 

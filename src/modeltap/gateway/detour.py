@@ -26,6 +26,7 @@ from modeltap.gateway.accept import ProtocolFactory, hand_over, readable
 HEAD_BYTES_MAX = 8 * 1024
 CHUNK_BYTES_MAX = 64 * 1024
 TUNNELS_MAX = 256
+PORT_MAX = 65535
 CONNECT_SECONDS_MAX = 10.0
 IDLE_SECONDS_MAX = 600.0
 
@@ -66,7 +67,7 @@ class Detour:
             return False
         async with asyncio.timeout(CONNECT_SECONDS_MAX):
             asked = _CONNECT.match(await _read_head(connection))
-        if asked is None:
+        if asked is None or int(asked[2]) > PORT_MAX:
             await _refuse(connection, "400 Bad Request", "This is not a CONNECT request.")
         elif self._open >= TUNNELS_MAX:
             await _refuse(connection, "503 Service Unavailable", "Too many tunnels are open.")
@@ -94,7 +95,7 @@ class Detour:
         try:
             async with asyncio.timeout(CONNECT_SECONDS_MAX):
                 reader, writer = await asyncio.open_connection(host, port, limit=CHUNK_BYTES_MAX)
-        except (OSError, ValueError):
+        except (OSError, UnicodeError):  # a label may be too long to be a name
             said = f"{host} could not be reached on port {port}."
             await _refuse(connection, "502 Bad Gateway", said)
             return

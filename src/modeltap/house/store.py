@@ -1,5 +1,7 @@
 """The store process: embedded buckets and the detour, on the bulk port; sole holder of the CA."""
 
+import asyncio
+
 from modeltap.auth.authority import Authority
 from modeltap.auth.keyring import Keyring
 from modeltap.clock import utc
@@ -11,7 +13,9 @@ from modeltap.gateway.detour import Detour
 from modeltap.house.process import Process, Tasks
 from modeltap.house.tls import detour_context, server_context
 from modeltap.objects.buckets import Buckets
+from modeltap.objects.multipart import Uploads
 
+EXPIRY_SECONDS = 3600.0
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
@@ -42,6 +46,7 @@ async def serve(process: Process) -> None:
         ),
         tasks.spawn(accept.serve(process.socket("inside"), inside, clock=clock)),
     ]
+    tasks.spawn(_expiry(process, Uploads(buckets)))
     process.ready()
     await process.stopping.wait()
     for listener in listeners:
@@ -50,3 +55,10 @@ async def serve(process: Process) -> None:
     await inside.drain()
     await tasks.end()
     buckets.close()
+
+
+async def _expiry(process: Process, uploads: Uploads) -> None:
+    """End uploads that nobody completed, at the start and every hour."""
+    while not process.stopping.is_set():
+        await asyncio.to_thread(uploads.expire)
+        await process.pause(EXPIRY_SECONDS)

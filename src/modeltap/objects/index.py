@@ -167,6 +167,13 @@ class Rows:
     def drop_upload(self, content: str) -> None:
         self._run("DELETE FROM upload WHERE content = ?", (content,))
 
+    def drop_uploads(self, started_before_ns: int) -> list[str]:
+        """Drop the uploads that began before a moment; give their contents."""
+        rows = self._run(
+            "DELETE FROM upload WHERE started_ns < ? RETURNING content", (started_before_ns,)
+        )
+        return [row[0] for row in rows]
+
     def pieces(self, content: str) -> list[Piece]:
         rows = self._run(
             "SELECT number, blob, size, etag, modified_ns, attributes FROM piece "

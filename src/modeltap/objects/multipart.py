@@ -5,6 +5,9 @@ the parts that were not named, and copies nothing. Because the id lives on in th
 completion that is sent again (its first answer was lost) is recognised and answered alike, as
 S3 does.
 
+An upload that is not completed ends `UPLOAD_SECONDS_MAX` after its start (`expire`): its parts
+would fill the disk for ever, and no listing of objects shows them.
+
 Limits (S3's): parts 1 … 10,000, each but the last of at least 5 MiB; the whole within
 `object_bytes_max`.
 """
@@ -34,6 +37,7 @@ from modeltap.objects.buckets import (
 )
 from modeltap.objects.index import Attributes, Object, Piece, Rows, Upload
 
+UPLOAD_SECONDS_MAX = 7 * 24 * 3600.0  # the usual rule of S3's AbortIncompleteMultipartUpload
 PART_NUMBER_MAX = 10_000
 PART_BYTES_MIN = 5 * 1024 * 1024
 
@@ -138,6 +142,15 @@ class Uploads:
             rows.drop_upload(upload_id)
             gone = rows.drop_pieces(upload_id)
         self._buckets.discard({upload_id: gone})
+
+    def expire(self) -> int:
+        """Abort every upload that is too old; give how many there were."""
+        started_before_ns = self._buckets.clock.now_ns() - int(UPLOAD_SECONDS_MAX * 1e9)
+        with self._buckets.index.write() as rows:
+            expired = rows.drop_uploads(started_before_ns)
+            gone = {content: rows.drop_pieces(content) for content in expired}
+        self._buckets.discard(gone)
+        return len(expired)
 
     def under_way(self, bucket: str, after: tuple[str, str], limit: int) -> list[Upload]:
         """Give the uploads of a bucket after a (key, upload id), in that order."""

@@ -3,9 +3,10 @@ r"""The aws-chunked body of S3 uploads, taken apart as it streams.
     5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n
 
 This is what boto3 sends over https (`STREAMING-UNSIGNED-PAYLOAD-TRAILER`): lines and data in turn,
-a chunk of size 0, trailers, an empty line. Limits: `LINE_BYTES_MAX` a line, `TRAILERS_MAX`
-trailers, a chunk no larger than what is still announced. Data come out as they come in; they are
-good only when `finish` has returned. Bodies with signed chunks are not taken yet.
+a chunk of size 0, trailers, an empty line. Limits: `LINE_BYTES_MAX` a line, the trailer
+that is announced and no other, a chunk no larger than what is still announced. Data come out as
+they come in; they are good only when `finish` has returned. Bodies with signed chunks are not taken
+yet.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +24,6 @@ from modeltap.nouns import HttpRequest
 from modeltap.wire import checksum
 
 LINE_BYTES_MAX = 1_024
-TRAILERS_MAX = 8
 UNSIGNED_TRAILER = b"STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
 _HEX = frozenset(b"0123456789abcdefABCDEF")
@@ -40,7 +40,8 @@ class _State(Enum):
 class AwsChunked:
     """One body's decoder: `feed` until the end of the HTTP body, then `finish`.
 
-    `trailers` holds what followed the last chunk: lower-case name → value.
+    `trailers` holds what followed the last chunk, lower-case name → value: what was announced, for
+    nothing else is checked.
     """
 
     def __init__(self, decoded_length: int, *, trailer: str | None = None) -> None:
@@ -132,7 +133,7 @@ class AwsChunked:
             return
         name, colon, value = line.decode("latin-1").partition(":")
         name = name.strip().lower()
-        if not colon or name in self.trailers or len(self.trailers) == TRAILERS_MAX:
+        if not colon or name != self._trailer or name in self.trailers:
             raise _malformed()
         self.trailers[name] = value.strip()
 

@@ -12,6 +12,9 @@ from modeltap.errors import SerializationException
 from modeltap.nouns import Document
 from modeltap.wire import names, scalar, uri
 
+DEPTH_MAX = 32
+"""Dots that part a name; what lies deeper is in no shape, and would cost memory by the dot."""
+
 
 @dataclass(slots=True)
 class _Node:
@@ -24,7 +27,7 @@ def decode(members: Mapping[str, Any], raw: bytes) -> Document:
     root = _Node()
     for name, text in uri.query_fields("query", raw):
         node = root
-        for part in name.split("."):
+        for part in name.split(".", DEPTH_MAX):
             node = node.children.setdefault(part, _Node())
         node.text = text
     return _members(members, root)

@@ -100,4 +100,4 @@ print("Found Capture Files:")
 print("\n ".join(capture_files))
 
 # not printed: what the test judges
-print("RESULT " + json.dumps({"role": role, "bucket": bucket, "endpoint": endpoint_name, "files": capture_files, "last": response.decode()}))
+print("\nRESULT " + json.dumps({"role": role, "bucket": bucket, "endpoint": endpoint_name, "files": capture_files, "last": response.decode()}))

@@ -93,7 +93,7 @@ lines = [
     for each in listed
     for line in s3.get_object(Bucket="boto3-seed", Key=each["Key"])["Body"].read().splitlines()
 ]
-print("RESULT " + json.dumps({
+print("\nRESULT " + json.dumps({
     "config": endpoint_config_response["EndpointConfigArn"],
     "endpoint": create_endpoint_response["EndpointArn"],
     "sent": sent, "answers": answers, "keys": [each["Key"] for each in listed], "lines": lines,

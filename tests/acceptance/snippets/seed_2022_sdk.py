@@ -36,21 +36,19 @@ capture_modes = ['REQUEST','RESPONSE'] # In this example, we specify both
 # capture_mode = ['REQUEST'] # Example - If you want to only capture input.
 
 # Configuration object passed in when deploying Models to SM endpoints
+data_capture_config = DataCaptureConfig(
+    enable_capture = enable_capture, 
+    sampling_percentage = sampling_percentage, # Optional
+    destination_s3_uri = s3_capture_upload_path, # Optional
+    capture_options = [{"CaptureMode": capture_mode} for capture_mode in capture_modes]
+)
+
+# not printed: the client calls .upper() on each item when it deploys, so the list above cannot run
 try:
-    data_capture_config = DataCaptureConfig(
-        enable_capture = enable_capture, 
-        sampling_percentage = sampling_percentage, # Optional
-        destination_s3_uri = s3_capture_upload_path, # Optional
-        capture_options = [{"CaptureMode": capture_mode} for capture_mode in capture_modes]
-    )
-except AttributeError as error:  # the page's own mistake: the client calls .upper() on each item
+    data_capture_config._to_request_dict()
+except AttributeError as error:
     assert "upper" in str(error)
-    data_capture_config = DataCaptureConfig(
-        enable_capture = enable_capture, 
-        sampling_percentage = sampling_percentage, # Optional
-        destination_s3_uri = s3_capture_upload_path, # Optional
-        capture_options = capture_modes
-    )
+    data_capture_config.capture_options = capture_modes
 
 from datetime import datetime
 
@@ -148,7 +146,7 @@ while True:
     except client.exceptions.ClientError as error:
         gone = str(error)
         break
-print("RESULT " + json.dumps({
+print("\nRESULT " + json.dumps({
     "role": role, "bucket": bucket, "endpoint": endpoint_name, "keys": keys, "count": i,
     "lines": capture_file, "statuses": statuses, "after_update": after_update, "gone": gone,
 }))

@@ -153,6 +153,14 @@ def test_a_leaf_lasts_no_longer_than_clients_take(authority: Authority) -> None:
     assert leaf.not_valid_before_utc < NOW
 
 
+def test_a_leaf_of_a_ca_that_was_removed_is_issued_again(tmp_path: Path) -> None:
+    path, _ = Authority.open(tmp_path, now=NOW).tls_files("localhost", now=NOW)
+    for name in ("ca.key", "ca.pem"):
+        (tmp_path / name).unlink()
+    Authority.open(tmp_path, now=NOW).tls_files("localhost", now=NOW)
+    certificate(path).verify_directly_issued_by(certificate(tmp_path / "ca.pem"))
+
+
 def test_a_leaf_is_issued_again_when_it_must_be(authority: Authority) -> None:
     path, key = authority.tls_files("localhost", now=NOW)
     first, first_key = path.read_bytes(), key.read_bytes()

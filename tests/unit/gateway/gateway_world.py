@@ -155,13 +155,12 @@ class World:
     async def raw(self, sent: bytes, *, then: bytes = b"") -> bytes:
         """Send bytes, and give all that comes back until the gateway ends the connection."""
         reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
-        writer.write(sent)
-        if then:
-            await writer.drain()
-            writer.write(then)
-        received = await reader.read()
-        writer.close()
-        return received
+        with contextlib.closing(writer):
+            writer.write(sent)
+            if then:
+                await writer.drain()
+                writer.write(then)
+            return await reader.read()
 
     async def publish(self, table: RoutingTable) -> dict[str, Any]:
         """Write a table and nudge the gateway, as control does; give its status."""

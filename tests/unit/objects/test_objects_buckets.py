@@ -20,7 +20,7 @@ from modeltap.errors import (
 )
 from modeltap.objects.blobs import Blob
 from modeltap.objects.buckets import Buckets, Condition, Reading
-from modeltap.objects.multipart import NamedPart, Uploads
+from modeltap.objects.multipart import UPLOAD_SECONDS_MAX, NamedPart, Uploads
 
 SIZE_MAX = 20 * 1024 * 1024
 
@@ -184,6 +184,27 @@ def test_parts_that_are_replaced_unnamed_or_aborted_leave_the_disk(
     uploads.put_part("bucket", "k", other, 1, receive(buckets, b"aborted"), {})
     uploads.abort("bucket", "k", other)
     assert [path.read_bytes() for path in blobs(tmp_path)] == [b"again"]
+
+
+def test_an_upload_that_nobody_completes_ends_and_leaves_the_disk(
+    buckets: Buckets, tmp_path: Path
+) -> None:
+    uploads, clock = Uploads(buckets), buckets.clock
+    assert isinstance(clock, SimulatedClock)
+    old = uploads.start("bucket", "old", {})
+    uploads.put_part("bucket", "old", old, 1, receive(buckets, b"old"), {})
+    done = uploads.start("bucket", "done", {})
+    part = receive(buckets, b"done")
+    uploads.put_part("bucket", "done", done, 1, part, {})
+    uploads.complete("bucket", "done", done, [NamedPart(1, part.md5)])
+    clock.advance(UPLOAD_SECONDS_MAX)
+    young = uploads.start("bucket", "young", {})
+    uploads.put_part("bucket", "young", young, 1, receive(buckets, b"young"), {})
+    assert uploads.expire() == 0
+    clock.advance(1)
+    assert uploads.expire() == 1
+    assert [each.key for each in uploads.under_way("bucket", ("", ""), 9)] == ["young"]
+    assert {path.read_bytes() for path in blobs(tmp_path)} == {b"done", b"young"}
 
 
 def test_the_sum_of_the_parts_is_bounded(buckets: Buckets) -> None:

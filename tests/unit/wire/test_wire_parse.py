@@ -1,5 +1,6 @@
 """Requests that cannot be read, and those that botocore never sends."""
 
+import tracemalloc
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
@@ -162,7 +163,12 @@ def test_a_form_of_a_wrong_type_or_size() -> None:
 def test_a_form_that_is_deep_costs_little() -> None:
     model = catalog.service("sts").operation_model("AssumeRole")
     body = b"RoleArn" + b".a" * 100_000 + b"=x"
-    assert parse(model, HttpRequest("POST", b"/", (), body), body) == {"RoleArn": ""}
+    tracemalloc.start()
+    try:
+        assert parse(model, HttpRequest("POST", b"/", (), body), body) == {"RoleArn": ""}
+        assert tracemalloc.get_traced_memory()[1] < 10 * len(body)
+    finally:
+        tracemalloc.stop()
 
 
 def test_json_that_is_deep_is_refused() -> None:

@@ -67,6 +67,15 @@ def test_refuses_what_is_no_such_body(data: bytes, error: type[Exception]) -> No
         whole(5, data)
 
 
+@pytest.mark.parametrize("announced", [None, "x-amz-checksum-crc32"])
+def test_refuses_a_trailer_that_was_not_announced(announced: str | None) -> None:
+    """It would be kept, and told to readers, without ever having been checked."""
+    trailers = f"x-amz-checksum-crc32:{CRC32}\r\n" if announced else ""
+    body = f"c\r\nhello, world\r\n0\r\n{trailers}x-amz-checksum-sha256:AAAA\r\n\r\n"
+    with pytest.raises(errors.InvalidArgument):
+        whole(12, body.encode(), announced)
+
+
 def test_refuses_a_missing_and_a_wrong_trailer() -> None:
     chunks = b"C\r\nhello, world\r\n0\r\n"
     with pytest.raises(errors.InvalidArgument):

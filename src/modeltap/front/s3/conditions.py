@@ -15,7 +15,7 @@ from modeltap.errors import (
 from modeltap.objects.buckets import Condition
 from modeltap.objects.index import Object
 
-RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+RANGE = re.compile(r"bytes=([0-9]{0,19})-([0-9]{0,19})")
 
 
 def for_write(params: Mapping[str, Any]) -> Condition:

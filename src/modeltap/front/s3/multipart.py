@@ -73,7 +73,7 @@ class MultipartOperations:
             "PartNumberMarker": marker,
             "NextPartNumberMarker": shown[-1].number if shown else marker,
             "MaxParts": limit,
-            "IsTruncated": len(rest) > limit,
+            "IsTruncated": len(rest) > limit > 0,
             "StorageClass": "STANDARD",
             "Owner": self._owner,
             "Initiator": self._owner,

@@ -7,6 +7,7 @@ from modeltap.nouns import Document, HttpRequest
 from modeltap.wire import chunked
 from modeltap.wire.checksum import HEADER_PREFIX, Verifier
 
+LENGTH_DIGITS_MAX = 16
 SETTINGS = frozenset({"ChecksumAlgorithm", "ChecksumMode", "ChecksumType"})
 
 
@@ -34,9 +35,9 @@ class Payload:
 
     def require_length(self, bytes_max: int) -> None:
         """Refuse before a byte is read: no announced length, or one that is too large."""
-        decoded = self._request.header(b"x-amz-decoded-content-length")
-        length = decoded or self._request.header(b"content-length") or b""
-        if not length.isdigit():
+        name = b"x-amz-decoded-content-length" if self._decoder else b"content-length"
+        length = self._request.header(name) or b""
+        if not length.isdigit() or len(length) > LENGTH_DIGITS_MAX:
             raise MissingContentLength("You must provide the Content-Length HTTP header.")
         if int(length) > bytes_max:
             raise EntityTooLarge("Your proposed upload exceeds the maximum allowed size")

@@ -1,11 +1,10 @@
 """The table of S3's operations, and how an S3 address is read."""
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 from modeltap.errors import AccessDenied, NotImplementedByStore
-from modeltap.front.app import Call, Operation, Service
+from modeltap.front.app import Call, Operation, Service, bound
 from modeltap.front.s3.buckets import BucketOperations
 from modeltap.front.s3.listing import ListingOperations
 from modeltap.front.s3.multipart import MultipartOperations
@@ -46,35 +45,46 @@ REFUSED = frozenset(
 """Members that ask for what the embedded buckets do not do."""
 
 
+OF_BUCKETS = {
+    "ListBuckets": BucketOperations.list_buckets,
+    "CreateBucket": BucketOperations.create_bucket,
+    "HeadBucket": BucketOperations.head_bucket,
+    "DeleteBucket": BucketOperations.delete_bucket,
+    "GetBucketLocation": BucketOperations.get_bucket_location,
+    "GetBucketVersioning": BucketOperations.get_bucket_versioning,
+}
+OF_OBJECTS = {
+    "PutObject": ObjectOperations.put_object,
+    "GetObject": ObjectOperations.get_object,
+    "HeadObject": ObjectOperations.head_object,
+    "CopyObject": ObjectOperations.copy_object,
+    "DeleteObject": ObjectOperations.delete_object,
+    "DeleteObjects": ObjectOperations.delete_objects,
+}
+OF_LISTINGS = {
+    "ListObjects": ListingOperations.list_objects,
+    "ListObjectsV2": ListingOperations.list_objects_v2,
+}
+OF_UPLOADS = {
+    "CreateMultipartUpload": MultipartOperations.create_multipart_upload,
+    "UploadPart": MultipartOperations.upload_part,
+    "CompleteMultipartUpload": MultipartOperations.complete_multipart_upload,
+    "AbortMultipartUpload": MultipartOperations.abort_multipart_upload,
+    "ListParts": MultipartOperations.list_parts,
+    "ListMultipartUploads": MultipartOperations.list_multipart_uploads,
+}
+SERVED = (*OF_BUCKETS, *OF_OBJECTS, *OF_LISTINGS, *OF_UPLOADS)
+
+
 def s3_service(buckets: Buckets, partition: Partition) -> Service:
     """Serve S3 from the embedded buckets, for the one account and region."""
     uploads = Uploads(buckets)
-    of_buckets = BucketOperations(buckets, partition)
-    of_objects = ObjectOperations(buckets)
-    of_listings = ListingOperations(buckets, partition)
-    of_uploads = MultipartOperations(buckets, uploads, partition)
-    table: Mapping[str, Operation] = {
-        "ListBuckets": of_buckets.list_buckets,
-        "CreateBucket": of_buckets.create_bucket,
-        "HeadBucket": of_buckets.head_bucket,
-        "DeleteBucket": of_buckets.delete_bucket,
-        "GetBucketLocation": of_buckets.get_bucket_location,
-        "GetBucketVersioning": of_buckets.get_bucket_versioning,
-        "PutObject": of_objects.put_object,
-        "GetObject": of_objects.get_object,
-        "HeadObject": of_objects.head_object,
-        "CopyObject": of_objects.copy_object,
-        "DeleteObject": of_objects.delete_object,
-        "DeleteObjects": of_objects.delete_objects,
-        "ListObjects": of_listings.list_objects,
-        "ListObjectsV2": of_listings.list_objects_v2,
-        "CreateMultipartUpload": of_uploads.create_multipart_upload,
-        "UploadPart": of_uploads.upload_part,
-        "CompleteMultipartUpload": of_uploads.complete_multipart_upload,
-        "AbortMultipartUpload": of_uploads.abort_multipart_upload,
-        "ListParts": of_uploads.list_parts,
-        "ListMultipartUploads": of_uploads.list_multipart_uploads,
-    }
+    table = (
+        bound(OF_BUCKETS, BucketOperations(buckets, partition))
+        | bound(OF_OBJECTS, ObjectOperations(buckets))
+        | bound(OF_LISTINGS, ListingOperations(buckets, partition))
+        | bound(OF_UPLOADS, MultipartOperations(buckets, uploads, partition))
+    )
     guarded = {name: _guarded(operation, partition.account) for name, operation in table.items()}
     return Service(catalog.service("s3"), guarded, view=_view)
 

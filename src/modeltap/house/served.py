@@ -1,0 +1,16 @@
+"""Which operations the house serves, by service; known without opening any state."""
+
+from collections.abc import Mapping
+
+from modeltap.front import iam, sagemaker, sts
+from modeltap.front.s3 import service as s3
+from modeltap.gateway import invocations
+
+SERVED: Mapping[str, tuple[str, ...]] = {
+    "sagemaker": tuple(sorted(sagemaker.SERVED)),
+    invocations.SERVICE: (invocations.SERVED,),
+    "sts": tuple(sts.SERVED),
+    "iam": tuple(iam.SERVED),
+    "s3": tuple(sorted(s3.SERVED)),
+}
+"""Botocore's name of a service → AWS's names of its operations, from the tables that serve them."""

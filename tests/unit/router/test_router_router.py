@@ -1,0 +1,183 @@
+"""The router with plain functions in its slots: no loop of ours, no socket."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from modeltap.errors import (
+    AnswerUnreadable,
+    InstanceGone,
+    InvocationTimedOut,
+    ModelError,
+    ServiceUnavailable,
+    ValidationError,
+)
+from modeltap.nouns import (
+    Answer,
+    Exchange,
+    Instance,
+    Invocation,
+    Partition,
+    Route,
+    RoutingTable,
+    Variant,
+)
+from modeltap.router.gate import OUTSTANDING_MAX, Gate
+from modeltap.router.pick import by_weight
+from modeltap.router.router import Router
+
+ONE, TWO = Instance("i-1", "unix:/1"), Instance("i-2", "unix:/2")
+CALL = Invocation("churn", b"1,2")
+OK = Answer(200, "text/csv", b"0.5")
+
+
+def router(*variants: Variant, send: Callable[[Instance], Answer]) -> Router:
+    async def sent(instance: Instance, invocation: Invocation) -> Answer:
+        return send(instance)
+
+    made = Router(sent, lambda _: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
+    made.publish(RoutingTable(1, {"churn": Route("churn", variants)}))
+    return made
+
+
+def invoke(made: Router, invocation: Invocation = CALL) -> Exchange:
+    return asyncio.run(made.invoke(invocation))
+
+
+def raising(error: Exception) -> Callable[[Instance], Answer]:
+    def send(instance: Instance) -> Answer:
+        raise error
+
+    return send
+
+
+def test_the_exchange_names_the_variant_and_the_plan() -> None:
+    exchange = invoke(router(Variant("A", 1.0, (ONE,)), send=lambda _: OK))
+    assert (exchange.invocation, exchange.answer, exchange.variant) == (CALL, OK, "A")
+    assert exchange.plan is None
+
+
+@given(
+    st.lists(st.floats(0, 10, allow_nan=False), min_size=1, max_size=5),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_weight_0_gets_none_and_any_other_chance_gets_one(
+    weights: list[float], chance: float
+) -> None:
+    route = Route("e", tuple(Variant(str(n), weight, ()) for n, weight in enumerate(weights)))
+    picked = by_weight(route, chance)
+    if any(weight > 0 for weight in weights):
+        assert picked is not None and picked.weight > 0
+    else:
+        assert picked is None
+
+
+def test_traffic_follows_the_weights() -> None:
+    route = Route("e", (Variant("A", 3.0, ()), Variant("B", 1.0, ()), Variant("C", 0.0, ())))
+    chance = random.Random(1).random
+    names = [variant.name for _ in range(4000) if (variant := by_weight(route, chance()))]
+    assert 2850 < names.count("A") < 3150
+    assert names.count("C") == 0
+
+
+def test_a_named_variant_overrides_the_weights() -> None:
+    made = router(Variant("A", 1.0, (ONE,)), Variant("B", 0.0, (TWO,)), send=lambda _: OK)
+    assert invoke(made, Invocation("churn", b"", target_variant="B")).variant == "B"
+
+
+def test_an_endpoint_whose_variants_weigh_nothing_says_so() -> None:
+    with pytest.raises(ValidationError, match="weight above 0"):
+        invoke(router(Variant("A", 0.0, (ONE,)), send=lambda _: OK))
+
+
+def test_a_call_that_never_left_goes_once_to_another() -> None:
+    tried: list[str] = []
+
+    def send(instance: Instance) -> Answer:
+        tried.append(instance.id)
+        if len(tried) == 1:
+            raise InstanceGone(instance.id, sent=False)
+        return OK
+
+    made = router(Variant("A", 1.0, (ONE, TWO)), send=send)
+    assert invoke(made).answer == OK
+    assert sorted(tried) == ["i-1", "i-2"]
+    assert [gone.id for gone in made.gate.gone] == tried[:1]
+
+
+def test_with_nobody_left_the_service_is_unavailable() -> None:
+    made = router(Variant("A", 1.0, (ONE, TWO)), send=raising(InstanceGone("i", sent=False)))
+    with pytest.raises(ServiceUnavailable):
+        invoke(made)
+    assert {one.id for one in made.gate.gone} == {"i-1", "i-2"}
+    made.publish(RoutingTable(2, {"churn": Route("churn", (Variant("A", 1.0, (ONE,)),))}))
+    assert list(made.gate.gone) == []
+
+
+def test_a_call_that_was_sent_is_never_sent_again() -> None:
+    tried: list[str] = []
+
+    def send(instance: Instance) -> Answer:
+        tried.append(instance.id)
+        raise InstanceGone(instance.id, sent=True)
+
+    made = router(Variant("A", 1.0, (ONE, TWO)), send=send)
+    with pytest.raises(ModelError) as caught:
+        invoke(made)
+    assert len(tried) == 1
+    assert caught.value.original_status == 0
+    assert caught.value.members["ErrorCode"] == "INTERNAL_FAILURE_FROM_MODEL"
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "said"),
+    [
+        (InvocationTimedOut("late"), 0, 'server error (0) from primary with message "Your invoc'),
+        (AnswerUnreadable("long", status=200), 200, "could not load the entire response body"),
+    ],
+)
+def test_what_the_model_does_wrong_is_a_model_error(
+    error: Exception, status: int, said: str
+) -> None:
+    made = router(Variant("A", 1.0, (ONE,)), send=raising(error))
+    with pytest.raises(ModelError) as caught:
+        invoke(made)
+    assert caught.value.original_status == status
+    assert said in caught.value.message
+    assert made.outstanding == {}
+    assert made.gate.gone == ()
+
+
+def test_the_least_loaded_that_lives_is_chosen() -> None:
+    gate, variant = Gate(), Variant("A", 1.0, (ONE, TWO))
+    with gate.held(ONE):
+        assert {gate.choose(variant, chance).id for chance in (0.0, 0.5, 0.99)} == {"i-2"}
+        with gate.held(TWO), gate.held(TWO):
+            assert gate.choose(variant, 0.9) == ONE
+            gate.lose(ONE)
+            assert gate.choose(variant, 0.0) == TWO
+            gate.find(ONE)
+            assert gate.choose(variant, 0.0) == ONE
+            assert gate.outstanding == {"i-1": 1, "i-2": 2}
+    assert gate.outstanding == {}
+
+
+def test_chance_decides_between_equals() -> None:
+    gate, variant = Gate(), Variant("A", 1.0, (ONE, TWO))
+    assert [gate.choose(variant, chance).id for chance in (0.1, 0.6)] == ["i-1", "i-2"]
+
+
+def test_an_instance_has_its_hands_full_at_the_bound() -> None:
+    gate, variant = Gate(), Variant("A", 1.0, (ONE,))
+    held = [gate.held(ONE) for _ in range(OUTSTANDING_MAX)]
+    for one in held:
+        assert gate.choose(variant, 0.0) == ONE
+        one.__enter__()
+    with pytest.raises(ServiceUnavailable, match="busy"):
+        gate.choose(variant, 0.0)
+    held[0].__exit__(None, None, None)
+    assert gate.choose(variant, 0.0) == ONE
