@@ -27,8 +27,9 @@ READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 45.0
 WORKER_SECONDS_MAX = 5.0
 WORKER_POLL_SECONDS = 0.02
-RESTART_PAUSE_SECONDS = (0.0, 0.2, 1.0, 5.0)
-RESTART_FORGOTTEN_SECONDS = 30.0
+RESTART_PAUSE_SECONDS = (0.0, 0.0, 0.2, 1.0, 5.0)
+"""By how many times in a row a child ended young."""
+YOUNG_SECONDS = 30.0
 FLOORS = (("store", "control", "shipper", "spooler"), ("gateway",))
 """Who starts at once. Callers of one another queue on sockets; clients come in by the last."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -147,9 +148,9 @@ class Supervisor:
 
     def _schedule_restart(self, child: Child) -> None:
         lived = self.clock.monotonic() - child.started
-        child.failures = 0 if lived > RESTART_FORGOTTEN_SECONDS else child.failures + 1
-        pause = RESTART_PAUSE_SECONDS[min(child.failures, len(RESTART_PAUSE_SECONDS)) - 1]
-        child.due = self.clock.monotonic() + (pause if child.failures else 0.0)
+        child.failures = 0 if lived > YOUNG_SECONDS else child.failures + 1
+        pause = RESTART_PAUSE_SECONDS[min(child.failures, len(RESTART_PAUSE_SECONDS) - 1)]
+        child.due = self.clock.monotonic() + pause
 
     def _stop_all(self) -> None:
         self._stop = True
