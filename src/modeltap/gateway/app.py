@@ -107,9 +107,9 @@ class Gateway:
         """Answer what is in hand and close every connection; `accept` must have ended."""
         await self._connections.drain()
 
-    async def serve(self, request: HttpRequest, respond: Respond) -> None:
+    def serve(self, request: HttpRequest, respond: Respond) -> Awaitable[None]:
         """Answer one request, whichever way it goes."""
-        await self._way(request)(request, respond)
+        return self._way(request)(request, respond)
 
     def _way(self, request: HttpRequest) -> Serve:
         if is_runtime(request):
