@@ -6,6 +6,7 @@
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
     │  ├─ ResourceInUse                400
     │  ├─ ResourceNotFound             400
+    │  ├─ ResourceLimitExceeded        400  more instances than the settings allow
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
     │  ├─ PayloadTooLarge              413
@@ -60,6 +61,10 @@ class ResourceInUse(ClientError):
 
 class ResourceNotFound(ClientError):
     code = "ResourceNotFound"
+
+
+class ResourceLimitExceeded(ClientError):
+    code = "ResourceLimitExceeded"
 
 
 class UnknownOperation(ClientError):
@@ -325,6 +330,10 @@ class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
 
 
+class ArchiveRefused(LaunchFailed):
+    """A model archive breaks the rules of unpacking. Who knows its address adds it."""
+
+
 class BucketsInUse(HouseError):
     """Another process holds the folder of the embedded buckets."""
 
@@ -359,6 +368,10 @@ class MalformedRecord(HouseError):
 
 class SpoolBusy(HouseError):
     """Another process works on this part of the spool: it must end first."""
+
+
+class LedgerUnreadable(HouseError):
+    """The delivery ledger is missing, damaged or locked; the shipper mends it when it runs."""
 
 
 class UnreadableTable(HouseError):

@@ -148,14 +148,14 @@ _PRECEDENCE = {phase: rank for rank, phase in enumerate(Phase)}
 def plan(endpoint: Endpoint | None, placements: Iterable[Placement], view: View) -> list[Action]:
     """Say what to do now for one endpoint, or for what is left of one that is gone."""
     mine = sorted(placements, key=lambda each: (_PRECEDENCE[each.phase], each.id))
-    wanted = Counter[Slot]() if endpoint is None else _wanted(endpoint)
+    wanted = Counter[Slot]() if endpoint is None else wanted_by(endpoint)
     actions: list[Action] = [*_launches(wanted, mine), *_removals(wanted, mine, view)]
     if endpoint is not None:
         actions += _conclusion(endpoint, mine, view)
     return actions
 
 
-def _wanted(endpoint: Endpoint) -> Counter[Slot]:
+def wanted_by(endpoint: Endpoint) -> Counter[Slot]:
     """Count the instances that should stand at each slot, the next fleet's beside the serving."""
     wanted = Counter[Slot]()
     if endpoint.status not in (EndpointStatus.FAILED, EndpointStatus.DELETING):
@@ -205,7 +205,7 @@ def _conclusion(
             elif view.followed and _complete(endpoint.name, endpoint.next, placements):
                 yield Settle(Event.BUILT)
         case EndpointStatus.ROLLING_BACK:
-            if view.followed and _only(endpoint, placements):
+            if view.followed and _alone(endpoint, placements):
                 yield Settle(Event.RESTORED)
         case EndpointStatus.DELETING:
             if not _standing(placements):
@@ -223,12 +223,14 @@ def _complete(endpoint: str, fleet: Fleet | None, placements: Iterable[Placement
     return fleet is not None and _slots(endpoint, fleet) <= running
 
 
-def _only(endpoint: Endpoint, placements: list[Placement]) -> bool:
-    """Tell whether the serving fleet stands complete and alone."""
-    slots = _slots(endpoint.name, endpoint.serving)
-    standing = _standing(placements)
-    alone = Counter(each.slot for each in standing) <= slots
-    return alone and _complete(endpoint.name, endpoint.serving, standing)
+def _alone(endpoint: Endpoint, placements: list[Placement]) -> bool:
+    """Tell whether nothing stands but the serving fleet.
+
+    It need not be complete, as it need not be in service: an endpoint that waited here for an
+    instance that cannot start could neither be updated nor deleted.
+    """
+    standing = Counter(each.slot for each in _standing(placements))
+    return standing <= _slots(endpoint.name, endpoint.serving)
 
 
 def _standing(placements: list[Placement]) -> list[Placement]:

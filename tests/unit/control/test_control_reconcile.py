@@ -152,6 +152,23 @@ async def test_a_failed_update_goes_back_to_the_old_fleet_untouched(home: Home) 
 
 
 @live
+async def test_a_rollback_ends_also_where_the_old_fleet_cannot_start_again(home: Home) -> None:
+    """Else the endpoint could never be deleted."""
+    control = await serving(home)
+    (old,) = home.launcher.instances()
+    (kept,) = (home.folder / "artifacts").iterdir()
+    kept.write_bytes(BROKEN)
+    home.clock.advance(11)
+    home.launcher.kill(old)
+    home.update("Live", home.fleet(BROKEN))
+    await control.turns()
+    assert home.endpoint("Live").status is Status.IN_SERVICE
+    home.delete("Live")
+    await control.turns()
+    assert home.store.get("endpoint", "Live") is None
+
+
+@live
 async def test_a_dead_instance_is_replaced_by_the_same_model(home: Home) -> None:
     """Also with the object gone since: the archive is kept with the fleet."""
     control = await serving(home, a=2)
@@ -180,6 +197,31 @@ async def test_an_instance_that_dies_young_again_and_again_rests_longer(home: Ho
         home.clock.advance(0.01)
         await control.turns()
         assert len(home.launcher.instances()) == 1
+
+
+@live
+async def test_an_instance_that_hangs_is_replaced_and_a_busy_one_is_not(home: Home) -> None:
+    """It has twice the invocation limit of 60 s, counted from its last answer."""
+
+    async def silent(seconds: int) -> None:
+        home.launcher.silent.add(hung)
+        for _ in range(seconds):
+            home.clock.advance(1)
+            await control.turns()
+        home.launcher.silent.clear()
+
+    control = await serving(home, a=2)
+    hung, fine = home.launcher.instances()
+    for _ in range(2):
+        await silent(110)
+        home.clock.advance(5)
+        await control.turns()
+    assert home.launcher.instances() == [hung, fine]
+    await silent(126)
+    assert len(home.launcher.instances()) == 2
+    assert hung not in home.launcher.instances() and fine in home.launcher.instances()
+    assert ids(home.routed("Live")) == set(home.launcher.instances())
+    assert home.endpoint("Live").status is Status.IN_SERVICE
 
 
 @live
