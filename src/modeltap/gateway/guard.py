@@ -36,9 +36,6 @@ class Head:
         if len(self.target) > LINE_BYTES_MAX:
             raise BadRequest("the request line is too long", status=414)
 
-    def add_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value.strip(b" \t")))
-
     def check(self, version: str) -> None:
         """Judge the whole head. Raise `BadRequest`."""
         self.version = version

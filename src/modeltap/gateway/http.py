@@ -170,7 +170,7 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:
             raise BadRequest("trailers are not taken")
-        self._head.add_header(name, value)
+        self._head.headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
         assert self._head is not None
