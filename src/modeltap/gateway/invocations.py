@@ -16,11 +16,18 @@ from hashlib import sha256
 
 from modeltap.auth.sigv4 import verify
 from modeltap.clock import Clock, utc
-from modeltap.errors import ModeltapError, UnknownOperation, ValidationError
+from modeltap.errors import (
+    ModelError,
+    ModeltapError,
+    ServiceUnavailable,
+    UnknownOperation,
+    ValidationError,
+)
 from modeltap.gateway.body import read_whole
 from modeltap.gateway.http import Respond
 from modeltap.nouns import Document, Exchange, HttpRequest, HttpResponse, Invocation
 from modeltap.router.router import Router
+from modeltap.telemetry.meters import Failure, Meters
 from modeltap.wire.catalog import operation_named, service
 from modeltap.wire.fault import fault
 from modeltap.wire.parse import parse
@@ -30,6 +37,9 @@ from modeltap.wire.validate import validate
 SERVICE = "sagemaker-runtime"
 SERVED = "InvokeEndpoint"
 SIGNING_NAMES = frozenset({"sagemaker"})
+RETRY_AFTER = (b"retry-after", b"1")
+"""What is refused for want of room is refused at once, and may come again in a second."""
+
 TARGETS_MAX = 128
 """Targets whose way is remembered; there is one an endpoint."""
 
@@ -58,6 +68,7 @@ class Invocations:
         router: Router,
         secrets: Callable[[str], bytes | None],
         clock: Clock,
+        meters: Meters,
         *,
         region: str,
         body_bytes_max: int,
@@ -65,6 +76,7 @@ class Invocations:
         self._router = router
         self._secrets = secrets
         self._clock = clock
+        self._meters = meters
         self._region = region
         self._body_bytes_max = body_bytes_max
         self._service = service(SERVICE)
@@ -73,16 +85,27 @@ class Invocations:
 
     async def serve(self, request: HttpRequest, respond: Respond) -> None:
         """Answer one request; errors that a caller can see are answered in the API's words."""
-        request_id = self._clock.uuid4()
+        now = self._clock.monotonic
+        began, request_id = now(), self._clock.uuid4()
         try:
-            exchange = await self._invoke(request)
+            invocation = await self._read(request)
+            asked = now()
+            exchange = await self._router.invoke(invocation)
+            model_seconds = now() - asked
         except ModeltapError as error:
-            await respond(fault(self._service, error, request_id))
+            self._meters.failed(error.variant, _failure(error))
+            await respond(self._refusal(error, request_id))
             return
         await respond(self._response(exchange, request_id))
         self._router.on_exchange(exchange)
+        overhead_seconds = now() - began - model_seconds
+        self._meters.answered(
+            (invocation.endpoint, exchange.variant),
+            int(model_seconds * 1_000_000),
+            int(overhead_seconds * 1_000_000),
+        )
 
-    async def _invoke(self, request: HttpRequest) -> Exchange:
+    async def _read(self, request: HttpRequest) -> Invocation:
         received_ns = self._clock.now_ns()
         body = await read_whole(request, self._body_bytes_max)
         verify(
@@ -98,7 +121,7 @@ class Invocations:
         )
         if not _UNSERVED_MEMBERS.isdisjoint(params):
             _refuse_unserved(params)
-        return await self._router.invoke(_invocation(params, body, received_ns))
+        return _invocation(params, body, received_ns)
 
     def _parsed(self, request: HttpRequest, body: bytes) -> Document:
         """Read a request the long way, which knows what is wrong with it."""
@@ -109,6 +132,12 @@ class Invocations:
         validate(self._operation, params)
         return params
 
+    def _refusal(self, error: ModeltapError, request_id: str) -> HttpResponse:
+        answer = fault(self._service, error, request_id)
+        if error.status != ServiceUnavailable.status:
+            return answer
+        return replace(answer, headers=(*answer.headers, RETRY_AFTER))
+
     def _response(self, exchange: Exchange, request_id: str) -> HttpResponse:
         answer = exchange.answer
         result = {
@@ -118,6 +147,12 @@ class Invocations:
             "CustomAttributes": answer.custom_attributes,
         }
         return self._shortcut.write(result, request_id)
+
+
+def _failure(error: ModeltapError) -> Failure:
+    if isinstance(error, ModelError):
+        return Failure.MODEL
+    return Failure.SERVER if error.status >= 500 else Failure.CLIENT
 
 
 def _refuse_unserved(params: Document) -> None:

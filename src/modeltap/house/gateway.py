@@ -37,6 +37,7 @@ async def serve(process: Process) -> None:
             status=layout.gateways / f"{process.assignment.index}.sock",
             control=layout.run / "control.sock",
             store=layout.run / "store.sock",
+            meters=layout.meters / f"{process.assignment.index}.page",
         ),
         settings,
         clock,
