@@ -32,6 +32,8 @@ class ModeltapError(Exception):
     code: ClassVar[str] = "InternalFailure"
     status: ClassVar[int] = 500
     retry: ClassVar[bool] = False
+    variant: tuple[str, str] = "", ""
+    """Endpoint and variant that an invocation failed at, once they were chosen."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)

@@ -5,9 +5,24 @@ that room. Times are integers: `_ns` is nanoseconds since the Unix epoch, UTC, f
 """
 
 from collections.abc import AsyncIterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, make_dataclass
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar, cast
+
+_Value = TypeVar("_Value")
+
+
+def _quick(value: type[_Value]) -> type[_Value]:
+    """Leave the freezing of a noun of the hot path to the type checker.
+
+    At run time it costs 0.1 µs a field: 3 µs a request. Apply it over `@dataclass(frozen=True)`.
+    """
+    named = [(one.name, Any, field(default=one.default)) for one in fields(cast(Any, value))]
+    plain: Any = make_dataclass(value.__name__, named)
+    setattr(value, "__init__", plain.__init__)  # noqa: B010
+    del value.__setattr__, value.__delattr__
+    return value
+
 
 Document = dict[str, Any]
 """A JSON-like document in AWS's own member names, as botocore's service models describe it."""
@@ -19,6 +34,7 @@ Headers = tuple[tuple[bytes, bytes], ...]
 # ---------------------------------------------------------------- HTTP
 
 
+@_quick
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """One request as it stood on the wire; nothing decoded, so that a signature can be checked."""
@@ -43,6 +59,7 @@ class HttpRequest:
         return next((value for key, value in self.headers if key == name), None)
 
 
+@_quick
 @dataclass(frozen=True, slots=True)
 class HttpResponse:
     """An answer; a streamed body comes with a `content-length` header where its size is known."""
@@ -124,6 +141,7 @@ class RoutingTable:
 # ---------------------------------------------------------------- one inference
 
 
+@_quick
 @dataclass(frozen=True, slots=True)
 class Invocation:
     """One InvokeEndpoint call, after its signature and shape were found good."""
@@ -139,6 +157,7 @@ class Invocation:
     received_ns: int = 0
 
 
+@_quick
 @dataclass(frozen=True, slots=True)
 class Answer:
     """What the model said."""
@@ -149,6 +168,7 @@ class Answer:
     custom_attributes: str | None = None
 
 
+@_quick
 @dataclass(frozen=True, slots=True)
 class Exchange:
     """A finished inference, offered to capture after its bytes were handed over."""

@@ -75,6 +75,11 @@ class Home:
         return self.run / "artifacts"
 
     @property
+    def meters(self) -> Path:
+        """What each gateway measured: `{index}.page` (`telemetry/meters.py`)."""
+        return self.run / "meters"
+
+    @property
     def gateways(self) -> Path:
         """One status socket a gateway: `{index}.sock`."""
         return self.run / "gateways"
@@ -99,7 +104,10 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path("~/.modeltap"), description="where all state lives")
     host: str = Field("127.0.0.1", description="address to bind")
-    port: int = Field(8080, description="port of the endpoints; bulk is this + 1", ge=1, le=65534)
+    port: int = Field(8080, description="port of the endpoints; bulk is this + 1", ge=1, le=65533)
+    metrics_port: int = Field(
+        0, description="port of /metrics on loopback; 0: port + 2", ge=0, le=65535
+    )
     gateways: int = Field(1, description="gateway processes", ge=1, le=64)
     account: str = Field(
         "000000000000", description="AWS account id to stand for", pattern=r"^\d{12}$"
@@ -153,6 +161,11 @@ class Settings(BaseSettings):
     @property
     def layout(self) -> Home:
         return Home(self.home)
+
+    @property
+    def scrape_port(self) -> int:
+        """Give the port of `/metrics`."""
+        return self.metrics_port or self.port + 2
 
     @property
     def bulk_port(self) -> int:

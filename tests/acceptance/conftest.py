@@ -104,13 +104,14 @@ def _plays(folder: Path, role: str, home: str) -> bool:
 
 
 def free_port() -> int:
-    """Find a port that is free together with the next one."""
+    """Find a port that is free together with the next two."""
     while True:
-        with socket.socket() as first, socket.socket() as second:
+        with socket.socket() as first, socket.socket() as second, socket.socket() as third:
             first.bind(("127.0.0.1", 0))
             port = int(first.getsockname()[1])
             try:
                 second.bind(("127.0.0.1", port + 1))
+                third.bind(("127.0.0.1", port + 2))
             except OSError:
                 continue
             return port

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeltap.capture.frame import envelope, open_frame, open_parcel, parcel
+from modeltap.capture.frame import Framer, Stream, open_frame, open_parcel
 from modeltap.nouns import (
     Answer,
     CapturedRecord,
@@ -48,12 +48,13 @@ def test_decode_of_encode_is_the_record_to_the_second(
     assert line.endswith(b"\n")
 
 
-@given(records, st.booleans(), st.booleans(), st.integers(1, 2**63), st.binary())
+@given(records, st.booleans(), st.booleans(), st.integers(1, 2**63), st.text())
 def test_a_frame_carries_the_record_untouched(
-    record: CapturedRecord, asked: bool, answered: bool, sequence: int, stream: bytes
+    record: CapturedRecord, asked: bool, answered: bool, sequence: int, variant: str
 ) -> None:
     left, right = record.input or Half(None, b""), record.output or Half("", b"x")
     plan = CapturePlan(100, "s3://bucket", input=asked, output=answered)
+    stream = Stream("churn", variant, plan)
     exchange = Exchange(
         Invocation(
             "churn",
@@ -64,13 +65,14 @@ def test_a_frame_carries_the_record_untouched(
             received_ns=record.inference_ns,
         ),
         Answer(200, right.content_type, right.body),
-        "AllTraffic",
+        variant,
         plan,
     )
-    parts = parcel(exchange, plan, record.event_id)
-    frame = open_frame(envelope(sequence, 7, record.inference_ns, stream) + b"".join(parts))
+    parts = Framer(7, stream).parts(sequence, exchange, record.event_id)
+    frame = open_frame(b"".join(parts))
     hour = record.inference_ns // (3600 * SECOND_NS)
-    assert (frame.sequence, frame.slot, frame.hour, frame.stream) == (sequence, 7, hour, stream)
+    assert (frame.sequence, frame.slot, frame.hour) == (sequence, 7, hour)
+    assert frame.stream == stream.encode()
     assert open_parcel(frame.parcel) == replace(
         record, input=left if asked else None, output=right if answered else None
     )

@@ -19,15 +19,20 @@ The rules, numbered as in the tests (`tests/unit/auth/test_auth_sigv4.py`):
 
 Replay within the skew is inherent to SigV4: a client's retry in one second has the same signature.
 Not here: presigned URLs and signed chunks, which are refused by name.
+
+Every signature is computed. What is kept between requests are readings of bytes that come again and
+again (a claim without its signature, a target, a second) and the signing keys of the day, all pure
+functions, in bounded caches.
 """
 
 import hashlib
 import hmac
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import NamedTuple
 from urllib.parse import quote_from_bytes, unquote_to_bytes
 
 from modeltap.errors import (
@@ -41,15 +46,18 @@ from modeltap.errors import (
     SerializationException,
     SignatureDoesNotMatch,
 )
-from modeltap.nouns import HttpRequest
+from modeltap.nouns import Headers, HttpRequest
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 SKEW_SECONDS_MAX = 900
 UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"
 UNSIGNED_TRAILER = "STREAMING-UNSIGNED-PAYLOAD-TRAILER"
 
-_HEX_SHA256 = re.compile(r"[0-9a-f]{64}")
-_DATE = re.compile(r"\d{8}T\d{6}Z")
+READINGS_MAX = 128
+"""Readings kept of each kind; a head is at most 32 KiB long, so a stranger can fill 4 MiB."""
+
+_HEX_SHA256 = re.compile(rb"[0-9a-f]{64}")
+_DATE = re.compile(rb"\d{8}T\d{6}Z")
 _TARGET = re.compile(rb"/(?:[!\"$&-~]|%[0-9A-Fa-f]{2})*")  # visible ASCII without # and bare %
 _HIDDEN = re.compile(rb"%(2f|5c|00)", re.IGNORECASE)
 _QUERY_AUTH = re.compile(rb"(?:^|&)(?:X-Amz-(?:Signature|Algorithm|Credential)|Signature)=", re.I)
@@ -59,6 +67,8 @@ _GLOBAL_SERVICES = frozenset({"iam", "sts"})
 """Services whose clients sign for us-east-1 wherever they are (their global endpoints)."""
 
 _NO_KEY = bytes(40)
+_ALGORITHM_LINE = ALGORITHM.encode()
+_MALFORMED_CLAIM = "The Authorization header is malformed."
 _MISMATCH = (
     "The request signature we calculated does not match the signature you provided. Check your AWS "
     "Secret Access Key and signing method. Consult the service documentation for details."
@@ -81,20 +91,32 @@ class Scope:
         return f"{self.date}/{self.region}/{self.service}/aws4_request"
 
 
+@dataclass(frozen=True, slots=True)
+class _Claim:
+    """A claim without its signature, in the forms that verifying needs."""
+
+    scope: Scope
+    signed: frozenset[bytes]
+    ordered: tuple[bytes, ...]
+    listed: bytes
+    scope_line: bytes
+
+
+class _Fields(NamedTuple):
+    """Headers by name; the values of a repeated one are trimmed and joined by a comma."""
+
+    values: dict[bytes, bytes]
+    repeated: frozenset[bytes]
+
+
 def scope(request: HttpRequest) -> Scope:
     """Read the claim; nothing of it is verified yet.
 
     Raise `MissingAuthenticationToken` where there is none, `IncompleteSignature` where it is
     malformed, and `AccessDenied` for a signature in the query.
     """
-    values = _values(request, b"authorization")
-    if _QUERY_AUTH.search(request.query):
-        raise AccessDenied("Signatures in the query string are not served; sign the headers.")
-    if not values:
-        raise MissingAuthenticationToken("Missing Authentication Token")
-    if len(values) > 1:
-        raise IncompleteSignature("There is more than one Authorization header.")
-    return _claim(values[0].decode("latin-1"))
+    claim, signature = _claim(request, _fields(request.headers))
+    return replace(claim.scope, signature=signature.decode())
 
 
 def verify(
@@ -113,26 +135,28 @@ def verify(
     is believed here and checked by `PayloadHash`. Raises leaves of `AuthError`, and
     `SerializationException` for a malformed target.
     """
-    claim = scope(request)
-    is_s3 = claim.service == "s3"
-    _check_target(request, is_s3)
-    moment = _check_date(request, claim, now)
-    _check_scope(claim, region, services)
-    _check_signed_headers(request, claim, is_s3)
-    payload = _payload(request, payload_sha256, is_s3)
+    fields = _fields(request.headers)
+    claim, signature = _claim(request, fields)
+    scope = claim.scope
+    is_s3 = scope.service == "s3"
+    path, query = _target(request.target, is_s3)
+    moment = _check_date(fields, scope, now)
+    _check_scope(scope, region, services)
+    _check_signed_headers(fields, claim, is_s3)
+    payload = _payload(request, fields, payload_sha256, is_s3)
 
-    canonical = _canonical_request(request, claim, payload, is_s3)
-    digest = hashlib.sha256(canonical).hexdigest()
-    text = f"{ALGORITHM}\n{moment}\n{claim.text}\n{digest}"
-    secret = secrets(claim.access_key_id)
-    key = _signing_key(secret or _NO_KEY, claim.date, claim.region, claim.service)
-    expected = hmac.new(key, text.encode(), hashlib.sha256).hexdigest()
-    matches = hmac.compare_digest(expected, claim.signature)
-    if secret is None or request.header(b"x-amz-security-token") is not None:
+    headers = _canonical_headers(fields, claim)
+    lines = (request.method.encode(), path, query, headers, claim.listed, payload)
+    digest = hashlib.sha256(b"\n".join(lines)).hexdigest().encode()
+    secret = secrets(scope.access_key_id)
+    code = _signing(secret or _NO_KEY, scope.date, scope.region, scope.service).copy()
+    code.update(b"\n".join((_ALGORITHM_LINE, moment, claim.scope_line, digest)))
+    matches = hmac.compare_digest(code.hexdigest().encode(), signature)
+    if secret is None or b"x-amz-security-token" in fields.values:
         raise InvalidClientTokenId("The security token included in the request is invalid.")
     if not matches:
         raise SignatureDoesNotMatch(_MISMATCH)
-    return claim.access_key_id
+    return scope.access_key_id
 
 
 class PayloadHash:
@@ -142,7 +166,7 @@ class PayloadHash:
     """
 
     def __init__(self, request: HttpRequest) -> None:
-        self._signed = (request.header(b"x-amz-content-sha256") or b"").decode("latin-1")
+        self._signed = request.header(b"x-amz-content-sha256") or b""
         self._hash = hashlib.sha256() if _HEX_SHA256.fullmatch(self._signed) else None
 
     def update(self, data: bytes) -> None:
@@ -151,45 +175,76 @@ class PayloadHash:
 
     def finish(self) -> None:
         """Raise `PayloadHashMismatch` where the body is not the signed one."""
-        if self._hash is not None and self._hash.hexdigest() != self._signed:
+        if self._hash is not None and self._hash.hexdigest().encode() != self._signed:
             raise _payload_mismatch()
 
 
 # ---------------------------------------------------------------- the claim
 
 
-def _claim(header: str) -> Scope:
-    algorithm, _, rest = header.partition(" ")
-    pairs = [part.strip().partition("=") for part in rest.split(",")]
-    fields = {name: value for name, _, value in pairs}
-    credential = fields.get("Credential", "").split("/")
+def _fields(headers: Headers) -> _Fields:
+    values = dict(headers)
+    if len(values) == len(headers):
+        return _Fields(values, frozenset())
+    lists: dict[bytes, list[bytes]] = {}
+    for name, value in headers:
+        lists.setdefault(name, []).append(b" ".join(value.split()))
+    repeated = frozenset(name for name, found in lists.items() if len(found) > 1)
+    return _Fields({name: b",".join(found) for name, found in lists.items()}, repeated)
+
+
+def _claim(request: HttpRequest, fields: _Fields) -> tuple[_Claim, bytes]:
+    """Give what is claimed and the signature, as it was sent."""
+    if b"?" in request.target and _QUERY_AUTH.search(request.query):
+        raise AccessDenied("Signatures in the query string are not served; sign the headers.")
+    header = fields.values.get(b"authorization")
+    if header is None:
+        raise MissingAuthenticationToken("Missing Authentication Token")
+    if b"authorization" in fields.repeated:
+        raise IncompleteSignature("There is more than one Authorization header.")
+    before, _, rest = header.partition(b"Signature=")
+    signature, _, after = rest.partition(b",")
+    if header.count(b",") != 2 or not _HEX_SHA256.fullmatch(signature):
+        raise IncompleteSignature(_MALFORMED_CLAIM)
+    return _terms(before + after), signature
+
+
+@lru_cache(maxsize=READINGS_MAX)
+def _terms(text: bytes) -> _Claim:
+    """Read an `Authorization` header whose signature was taken out."""
+    algorithm, _, rest = text.decode("latin-1").partition(" ")
+    pairs = [part.strip().partition("=") for part in rest.split(",") if part.strip()]
+    terms = {name: value for name, _, value in pairs}
+    credential = terms.get("Credential", "").split("/")
     well_formed = (
         algorithm == ALGORITHM
-        and len(pairs) == 3
-        and fields.keys() == {"Credential", "SignedHeaders", "Signature"}
+        and len(pairs) == 2
+        and terms.keys() == {"Credential", "SignedHeaders"}
         and len(credential) == 5
         and credential[4] == "aws4_request"
         and all(credential)
-        and _HEX_SHA256.fullmatch(fields["Signature"])
     )
     if not well_formed:
-        raise IncompleteSignature("The Authorization header is malformed.")
-    signed_headers = tuple(fields["SignedHeaders"].split(";"))
+        raise IncompleteSignature(_MALFORMED_CLAIM)
+    names = terms["SignedHeaders"].split(";")
+    if names != sorted(set(names)) or any(name != name.lower() for name in names):
+        raise IncompleteSignature("SignedHeaders must be sorted, unique and in lower case.")
     key_id, date, region, service, _ = credential
-    return Scope(key_id, date, region, service, signed_headers, fields["Signature"])
-
-
-def _values(request: HttpRequest, name: bytes) -> list[bytes]:
-    return [value for key, value in request.headers if key == name]
+    scope = Scope(key_id, date, region, service, tuple(names), "")
+    ordered = tuple(name.encode() for name in names)
+    return _Claim(scope, frozenset(ordered), ordered, b";".join(ordered), scope.text.encode())
 
 
 # ---------------------------------------------------------------- checks
 
 
-def _check_target(request: HttpRequest, is_s3: bool) -> None:
-    """Rule 2."""
-    if not _TARGET.fullmatch(request.target) or (not is_s3 and not _is_normal(request.path)):
+@lru_cache(maxsize=READINGS_MAX)
+def _target(target: bytes, is_s3: bool) -> tuple[bytes, bytes]:
+    """Rules 2 and 3: give the canonical path and query of a good target."""
+    path, _, query = target.partition(b"?")
+    if not _TARGET.fullmatch(target) or (not is_s3 and not _is_normal(path)):
         raise SerializationException("The request target is malformed.")
+    return _quoted(unquote_to_bytes(path) if is_s3 else path, safe="/"), _canonical_query(query)
 
 
 def _is_normal(path: bytes) -> bool:
@@ -198,23 +253,27 @@ def _is_normal(path: bytes) -> bool:
     return not is_aliased and not _HIDDEN.search(path)
 
 
-def _check_date(request: HttpRequest, claim: Scope, now: datetime) -> str:
+def _check_date(fields: _Fields, claim: Scope, now: datetime) -> bytes:
     """Rules 4, 6, 7: give the moment of the signature as it was sent."""
-    values = _values(request, b"x-amz-date")
-    moment = values[0].decode("latin-1") if len(values) == 1 else ""
-    if not _DATE.fullmatch(moment):
+    moment = fields.values.get(b"x-amz-date", b"")
+    if b"x-amz-date" in fields.repeated or not _DATE.fullmatch(moment):
         raise IncompleteSignature("There must be one X-Amz-Date header, YYYYMMDDTHHMMSSZ.")
-    try:
-        signed_at = datetime.strptime(moment, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
-    except ValueError as error:
-        raise IncompleteSignature("X-Amz-Date is not a date.") from error
+    signed_at = _instant(moment)
     if abs((now - signed_at).total_seconds()) > SKEW_SECONDS_MAX:
         raise RequestTimeTooSkewed(
             "The difference between the request time and the current time is too large."
         )
-    if claim.date != moment[:8]:
+    if claim.date != moment[:8].decode():
         raise SignatureDoesNotMatch("Date in Credential scope does not match X-Amz-Date.")
     return moment
+
+
+@lru_cache(maxsize=READINGS_MAX)
+def _instant(moment: bytes) -> datetime:
+    try:
+        return datetime.strptime(moment.decode(), "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    except ValueError as error:
+        raise IncompleteSignature("X-Amz-Date is not a date.") from error
 
 
 def _check_scope(claim: Scope, region: str, services: frozenset[str]) -> None:
@@ -226,37 +285,35 @@ def _check_scope(claim: Scope, region: str, services: frozenset[str]) -> None:
         raise SignatureDoesNotMatch(f"Credential should be scoped to a valid region: {region}.")
 
 
-def _check_signed_headers(request: HttpRequest, claim: Scope, is_s3: bool) -> None:
-    """Rules 4 and 5."""
-    signed, sent = claim.signed_headers, [name.decode("latin-1") for name, _ in request.headers]
-    if list(signed) != sorted(set(signed)) or any(name != name.lower() for name in signed):
-        raise IncompleteSignature("SignedHeaders must be sorted, unique and in lower case.")
-    if sent.count("host") != 1 or "host" not in signed:
+def _check_signed_headers(fields: _Fields, claim: _Claim, is_s3: bool) -> None:
+    """Rules 4 and 5; order and spelling are checked where the claim is read."""
+    sent = fields.values.keys()
+    if b"host" not in sent or b"host" in fields.repeated or b"host" not in claim.signed:
         raise IncompleteSignature("There must be one Host header, and it must be signed.")
-    if not set(signed) <= set(sent):
+    if not claim.signed <= sent:
         raise SignatureDoesNotMatch(_MISMATCH)
-    demanded = {name for name in sent if name.startswith("x-amz-")}
-    if not is_s3:
-        demanded |= {"content-type"} & set(sent)
-    if not demanded <= set(signed):
-        raise AccessDenied("There were headers present in the request which were not signed")
+    for name in sent - claim.signed:
+        if name.startswith(b"x-amz-") or (name == b"content-type" and not is_s3):
+            raise AccessDenied("There were headers present in the request which were not signed")
 
 
-def _payload(request: HttpRequest, payload_sha256: str | None, is_s3: bool) -> str:
+def _payload(
+    request: HttpRequest, fields: _Fields, payload_sha256: str | None, is_s3: bool
+) -> bytes:
     """Rule 8: give the payload's line of the canonical request."""
-    values = _values(request, b"x-amz-content-sha256")
-    sent = values[0].decode("latin-1") if values else payload_sha256
-    if len(values) > 1 or sent is None:
+    computed = None if payload_sha256 is None else payload_sha256.encode()
+    sent = fields.values.get(b"x-amz-content-sha256", computed)
+    if b"x-amz-content-sha256" in fields.repeated or sent is None:
         raise IncompleteSignature("There must be one x-amz-content-sha256 header.")
-    if _HEX_SHA256.fullmatch(sent):
-        if payload_sha256 is not None and sent != payload_sha256:
+    if sent is computed or _HEX_SHA256.fullmatch(sent):
+        if computed is not None and sent != computed:
             raise _payload_mismatch()
         return sent
-    if is_s3 and sent in (UNSIGNED_PAYLOAD, UNSIGNED_TRAILER):
+    if is_s3 and sent in (UNSIGNED_PAYLOAD.encode(), UNSIGNED_TRAILER.encode()):
         if request.secure:
             return sent
-        raise AccessDenied(f"{sent} is taken over TLS only.")
-    if is_s3 and sent.startswith("STREAMING-"):
+        raise AccessDenied(f"{sent.decode()} is taken over TLS only.")
+    if is_s3 and sent.startswith(b"STREAMING-"):
         raise NotImplementedByStore("Signed chunks are not implemented; unsigned trailers are.")
     raise IncompleteSignature("The value of x-amz-content-sha256 is invalid.")
 
@@ -270,24 +327,10 @@ def _payload_mismatch() -> PayloadHashMismatch:
 # ---------------------------------------------------------------- the canonical request
 
 
-def _canonical_request(request: HttpRequest, claim: Scope, payload: str, is_s3: bool) -> bytes:
-    headers = b"".join(
-        name.encode() + b":" + _canonical_value(request, name.encode()) + b"\n"
-        for name in claim.signed_headers
-    )
-    lines = (
-        request.method.encode(),
-        _quoted(unquote_to_bytes(request.path) if is_s3 else request.path, safe="/"),
-        _canonical_query(request.query),
-        headers,
-        ";".join(claim.signed_headers).encode(),
-        payload.encode(),
-    )
-    return b"\n".join(lines)
-
-
-def _canonical_value(request: HttpRequest, name: bytes) -> bytes:
-    return b",".join(b" ".join(value.split()) for value in _values(request, name))
+def _canonical_headers(fields: _Fields, claim: _Claim) -> bytes:
+    values = fields.values
+    lines = [b"%b:%b\n" % (name, b" ".join(values[name].split())) for name in claim.ordered]
+    return b"".join(lines)
 
 
 def _canonical_query(query: bytes) -> bytes:
@@ -305,8 +348,9 @@ def _quoted(octets: bytes, safe: str = "") -> bytes:
 
 
 @lru_cache(maxsize=1000)
-def _signing_key(secret: bytes, date: str, region: str, service: str) -> bytes:
+def _signing(secret: bytes, date: str, region: str, service: str) -> hmac.HMAC:
+    """Give the code of a day's signing key, to be copied before it is fed."""
     key = b"AWS4" + secret
     for part in (date, region, service, "aws4_request"):
         key = hmac.new(key, part.encode(), hashlib.sha256).digest()
-    return key
+    return hmac.new(key, digestmod=hashlib.sha256)

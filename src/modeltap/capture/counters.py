@@ -58,6 +58,8 @@ _USED = 1
 _SAMPLED, _FRAMED, _DROPPED = 0, 1, 2
 _COUNTS = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
 _SLOT_WORDS = SLOT_BYTES // _WORD
+_FIRST_SAMPLED = _SLOT_WORDS + _COUNTS + _SAMPLED  # of slot 0, which stands behind the header
+_FIRST_FRAMED = _SLOT_WORDS + _COUNTS + _FRAMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,14 +106,17 @@ class Counters:
 
     def sample(self, slot: int) -> int:
         """Count a record as sampled and give its sequence number, from 1."""
-        return self._bump(slot, _SAMPLED)
+        at = slot * _SLOT_WORDS + _FIRST_SAMPLED
+        self._words[at] = sampled = self._words[at] + 1
+        return sampled
 
     def next_framed(self, slot: int) -> int:
         """Tell what `framed` will be with one record more: the ring's receipt holds it."""
-        return int(self._words[_at(slot) + _FRAMED]) + 1
+        return self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] + 1
 
-    def framed(self, slot: int) -> None:
-        self._bump(slot, _FRAMED)
+    def framed(self, slot: int, count: int) -> None:
+        """Count a record as framed: `next_framed` told the count."""
+        self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] = count
 
     def drop(self, slot: int, reason: Drop) -> None:
         self._bump(slot, _DROPPED + _REASONS.index(reason))

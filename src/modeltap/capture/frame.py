@@ -15,6 +15,7 @@ that slot's sampled records from 1: every record that was sampled and is not the
 
 import struct
 from dataclasses import dataclass
+from functools import lru_cache
 
 import orjson
 
@@ -81,25 +82,37 @@ class Frame:
     parcel: bytes
 
 
-def envelope(sequence: int, slot: int, inference_ns: int, stream: bytes) -> bytes:
-    """Write a frame's first part; `parcel` is the rest."""
-    return _ENVELOPE.pack(sequence, slot, max(0, inference_ns) // HOUR_NS, len(stream)) + stream
+class Framer:
+    """Writes the frames of one slot under one plan; what they share is made once."""
 
+    def __init__(self, slot: int, stream: Stream) -> None:
+        self.slot = slot
+        self.plan = stream.plan
+        self._stream = stream.encode()
+        self._head = struct.Struct(f"{_ENVELOPE.format}{len(self._stream)}s{_PARCEL.format[1:]}")
 
-def parcel(exchange: Exchange, plan: CapturePlan, event_id: str) -> list[bytes]:
-    """Give the bytes of a record, bodies by reference; absent sides by the plan's modes."""
-    asked, answer = exchange.invocation, exchange.answer
-    values = [
-        _text(asked.inference_id),
-        _text(asked.custom_attributes),
-        _text(asked.content_type) if plan.input else None,
-        asked.body if plan.input else None,
-        _text(answer.content_type) if plan.output else None,
-        answer.body if plan.output else None,
-    ]
-    lengths = [-1 if value is None else len(value) for value in values]
-    head = _PARCEL.pack(event_id.encode(), asked.received_ns, *lengths)
-    return [head, *filter(None, values)]
+    def parts(self, sequence: int, exchange: Exchange, event_id: str) -> list[bytes]:
+        """Give the bytes of a frame, bodies by reference; absent sides by the plan's modes."""
+        asked, answer = exchange.invocation, exchange.answer
+        input_type = input_body = output_type = output_body = None
+        if self.plan.input:
+            input_type, input_body = _text(asked.content_type), asked.body
+        if self.plan.output:
+            output_type, output_body = _text(answer.content_type), answer.body
+        attributes, inference_id = _text(asked.custom_attributes), _text(asked.inference_id)
+        values = [inference_id, attributes, input_type, input_body, output_type, output_body]
+        received_ns = asked.received_ns
+        head = self._head.pack(
+            sequence,
+            self.slot,
+            received_ns // HOUR_NS if received_ns > 0 else 0,
+            len(self._stream),
+            self._stream,
+            event_id.encode(),
+            received_ns,
+            *[-1 if value is None else len(value) for value in values],
+        )
+        return [head, *filter(None, values)]
 
 
 def open_frame(data: bytes) -> Frame:
@@ -136,6 +149,7 @@ def open_parcel(data: bytes) -> CapturedRecord:
     )
 
 
+@lru_cache(maxsize=128)
 def _text(value: str | None) -> bytes | None:
     # "replace": a header that is no Unicode must not stop an offer, which cannot raise.
     return None if value is None else value.encode("utf-8", "replace")

@@ -12,7 +12,7 @@ from collections import deque
 from dataclasses import dataclass
 
 from modeltap.capture.counters import SLOTS_FULL, Counters, Drop
-from modeltap.capture.frame import Stream, envelope, parcel
+from modeltap.capture.frame import Framer, Stream
 from modeltap.capture.guard import Guard
 from modeltap.capture.plan import keep
 from modeltap.capture.ring import RingWriter
@@ -22,15 +22,6 @@ from modeltap.nouns import CapturePlan, Exchange
 SLICE_BYTES = 256 * 1024
 RECORD_BYTES_MAX = 60 * 1024 * 1024
 WAITING_BYTES_MAX = 64 * 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class _Tap:
-    """What is the same for all records of one variant under one plan."""
-
-    plan: CapturePlan
-    slot: int
-    stream: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +39,7 @@ class Capture:
         self._counters = counters
         self._guard = guard
         self._clock = clock
-        self._taps: dict[tuple[str, str], _Tap] = {}
+        self._taps: dict[tuple[str, str], Framer] = {}
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._begun = False
@@ -79,22 +70,17 @@ class Capture:
                 self._slice(frame)
         return bool(self._waiting)
 
-    def _take(self, exchange: Exchange, tap: _Tap) -> None:
+    def _take(self, exchange: Exchange, tap: Framer) -> None:
         sequence = self._counters.sample(tap.slot)
         if tap.slot == SLOTS_FULL:
             self._counters.drop(tap.slot, Drop.SLOTS_FULL)
-            return
-        if not self._guard.open:
+        elif not self._guard.open:
             self._counters.drop(tap.slot, Drop.DISK_WATERMARK)
-            return
-        received_ns = exchange.invocation.received_ns
-        chunks = [
-            envelope(sequence, tap.slot, received_ns, tap.stream),
-            *parcel(exchange, tap.plan, self._clock.uuid4()),
-        ]
-        self._put(tap.slot, chunks, sum(map(len, chunks)))
+        else:
+            self._put(tap.slot, tap.parts(sequence, exchange, self._clock.uuid4()))
 
-    def _put(self, slot: int, chunks: list[bytes], size: int) -> None:
+    def _put(self, slot: int, chunks: list[bytes]) -> None:
+        size = sum(map(len, chunks))
         if size > self._frame_bytes_max:
             self._counters.drop(slot, Drop.RECORD_TOO_LARGE)
         elif size > SLICE_BYTES or self._waiting:
@@ -132,15 +118,15 @@ class Capture:
             self._counters.drop(frame.slot, reason)
 
     def _commit(self, slot: int) -> None:
-        self._ring.commit((slot, self._counters.next_framed(slot)))
-        self._counters.framed(slot)
+        framed = self._counters.next_framed(slot)
+        self._ring.commit((slot, framed))
+        self._counters.framed(slot, framed)
 
-    def _tap(self, exchange: Exchange, plan: CapturePlan) -> _Tap:
+    def _tap(self, exchange: Exchange, plan: CapturePlan) -> Framer:
         pair = exchange.invocation.endpoint, exchange.variant
         tap = self._taps.get(pair)
         # Identity first: plans are equal far more often than they are the same after a reload.
         changed = tap is None or (tap.plan is not plan and tap.plan != plan)
         if tap is None or changed or (tap.slot == SLOTS_FULL and self._guard.open):
-            stream = Stream(*pair, plan).encode()
-            tap = self._taps[pair] = _Tap(plan, self._counters.slot(*pair), stream)
+            tap = self._taps[pair] = Framer(self._counters.slot(*pair), Stream(*pair, plan))
         return tap

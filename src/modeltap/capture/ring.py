@@ -45,20 +45,22 @@ class _Memory:
 
     words: memoryview
     data: memoryview
+    size: int
 
     @classmethod
     def of(cls, fd: int) -> "_Memory":
         whole = memoryview(mmap.mmap(fd, 0))
-        return cls(whole[:PAGE_BYTES].cast("Q"), whole[PAGE_BYTES:])
+        return cls(whole[:PAGE_BYTES].cast("Q"), whole[PAGE_BYTES:], len(whole) - PAGE_BYTES)
 
     def store(self, position: int, chunk: bytes | memoryview) -> None:
-        start = position % len(self.data)
-        before = min(len(chunk), len(self.data) - start)
-        if before == len(chunk):
-            self.data[start : start + before] = chunk
+        start = position % self.size
+        stop = start + len(chunk)
+        if stop <= self.size:
+            self.data[start:stop] = chunk
         else:
+            before = self.size - start
             self.data[start:] = chunk[:before]
-            self.data[: len(chunk) - before] = chunk[before:]
+            self.data[: stop - self.size] = chunk[before:]
 
     def load(self, position: int, size: int) -> bytes:
         start = position % len(self.data)
@@ -116,7 +118,8 @@ class RingWriter:
 
     def commit(self, receipt: Receipt) -> None:
         """Close the open frame: from here on it is there."""
-        self._memory.store(self._head, _FRAME.pack(self._size, self._crc))
+        # A frame starts at a multiple of 8: its first 8 bytes never go round the end.
+        _FRAME.pack_into(self._memory.data, self._head % self._memory.size, self._size, self._crc)
         head = self._head + _spanned(self._size)
         words = self._words
         words[_EXPECTED] = head  # first: no receipt counts until the head stands here

@@ -10,7 +10,7 @@ from cyclopts import Parameter
 from modeltap import telemetry
 from modeltap.cli.running import CannotRun, HomeOption, resolve
 from modeltap.clock import SystemClock
-from modeltap.house.openings import opened
+from modeltap.house.openings import LOOPBACK, opened
 from modeltap.house.supervisor import CannotStart
 from modeltap.settings import Settings
 
@@ -34,6 +34,7 @@ def serve(
 def _announce(settings: Settings) -> None:
     home = shlex.quote(str(settings.home))
     print(f"modeltap serves on {settings.host}:{settings.port}, bulk on {settings.bulk_port}")
+    print(f"metrics for Prometheus: http://{LOOPBACK}:{settings.scrape_port}/metrics")
     print(f'in another shell:  eval "$(modeltap env --home {home})"')
     used = disk_percent(settings)
     if used >= settings.capture_disk_stop_percent:

@@ -28,6 +28,7 @@ from modeltap.gateway.tablefile import TableFile
 from modeltap.nouns import HttpRequest, HttpResponse, Instance
 from modeltap.router.router import Router
 from modeltap.settings import Settings
+from modeltap.telemetry.meters import Meters
 
 REVIVE_SECONDS = 1.0
 FORM = b"application/x-www-form-urlencoded"
@@ -43,6 +44,7 @@ class Paths:
     status: Path
     control: Path
     store: Path
+    meters: Path
 
 
 class Gateway:
@@ -76,6 +78,7 @@ class Gateway:
             router,
             secrets,
             clock,
+            Meters(paths.meters),
             region=settings.region,
             body_bytes_max=settings.body_bytes_max,
         )
@@ -107,9 +110,9 @@ class Gateway:
         """Answer what is in hand and close every connection; `accept` must have ended."""
         await self._connections.drain()
 
-    async def serve(self, request: HttpRequest, respond: Respond) -> None:
+    def serve(self, request: HttpRequest, respond: Respond) -> Awaitable[None]:
         """Answer one request, whichever way it goes."""
-        await self._way(request)(request, respond)
+        return self._way(request)(request, respond)
 
     def _way(self, request: HttpRequest) -> Serve:
         if is_runtime(request):

@@ -83,15 +83,18 @@ class Body:
 async def read_whole(request: HttpRequest, bytes_max: int) -> bytes:
     """Give a request's whole body. Raise `PayloadTooLarge`, unread where its length is told."""
     if isinstance(request.body, bytes):
+        _bound(len(request.body), bytes_max)
         return request.body
-    announced = request.header(b"content-length")
-    if announced is not None and int(announced) > bytes_max:
-        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.")
+    _bound(int(request.header(b"content-length") or b"0"), bytes_max)
     chunks: list[bytes] = []
     held = 0
     async for chunk in request.body:
         held += len(chunk)
-        if held > bytes_max:
-            raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.")
+        _bound(held, bytes_max)
         chunks.append(chunk)
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def _bound(count: int, bytes_max: int) -> None:
+    if count > bytes_max:
+        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.")

@@ -7,8 +7,9 @@ one Host, an origin-form target, HTTP/1.0 or 1.1, `chunked` alone and only on 1.
 a name, no trailers. Values lose the white space around them and nothing else; nothing is decoded.
 """
 
+import httptools
+
 from modeltap.errors import BadRequest
-from modeltap.nouns import Headers
 
 LINE_BYTES_MAX = 8 * 1024
 HEADERS_BYTES_MAX = 32 * 1024
@@ -16,40 +17,49 @@ HEADERS_MAX = 100
 
 
 class Head:
-    """Gathers one head as the parser reports it, within bounds. Raises `BadRequest`."""
+    """Gathers one head as the parser reports it; `fields` are there once it was checked.
+
+    It is judged as a whole, in few steps: its bytes are bounded by the connection meanwhile.
+    """
+
+    __slots__ = ("fields", "headers", "target", "version")
 
     def __init__(self) -> None:
-        self._target: list[bytes] = []
-        self._headers: list[tuple[bytes, bytes]] = []
-        self._line_bytes = 0
-        self._header_bytes = 0
-
-    @property
-    def target(self) -> bytes:
-        return b"".join(self._target)
-
-    @property
-    def headers(self) -> Headers:
-        return tuple(self._headers)
+        self.target = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.fields: dict[bytes, bytes] = {}
+        self.version = ""
 
     def add_target(self, part: bytes) -> None:
-        self._line_bytes += len(part)
-        if self._line_bytes > LINE_BYTES_MAX:
+        """Take a part of the target. Raise `BadRequest`."""
+        self.target += part
+        if len(self.target) > LINE_BYTES_MAX:
             raise BadRequest("the request line is too long", status=414)
-        self._target.append(part)
-
-    def add_header(self, name: bytes, value: bytes) -> None:
-        self._header_bytes += len(name) + len(value)
-        if self._header_bytes > HEADERS_BYTES_MAX or len(self._headers) >= HEADERS_MAX:
-            raise BadRequest("the headers are too long or too many", status=431)
-        self._headers.append((name.lower(), value.strip(b" \t")))
 
     def check(self, version: str) -> None:
         """Judge the whole head. Raise `BadRequest`."""
+        self.version = version
+        self.fields = fields = dict(self.headers)
         if version not in ("1.0", "1.1"):
             raise BadRequest("only versions 1.0 and 1.1 are spoken here", status=505)
         _check_target(self.target)
-        _check_headers(self._headers, version)
+        if not fields.get(b"host"):
+            raise BadRequest("there is not exactly one Host header")
+        _check_names_and_size(self.headers)
+        if len(fields) < len(self.headers) or not _SPECIAL.isdisjoint(fields):
+            _check_special(self.headers, version)
+
+
+_SPECIAL = frozenset({b"transfer-encoding", b"expect"})
+
+
+def _check_names_and_size(headers: list[tuple[bytes, bytes]]) -> None:
+    names, values = zip(*headers, strict=True)
+    joined = b"".join(names)
+    if len(headers) > HEADERS_MAX or len(joined) + sum(map(len, values)) > HEADERS_BYTES_MAX:
+        raise BadRequest("the headers are too long or too many", status=431)
+    if b"_" in joined:
+        raise BadRequest("a header name has an underscore")
 
 
 def _check_target(target: bytes) -> None:
@@ -59,11 +69,8 @@ def _check_target(target: bytes) -> None:
         raise BadRequest("the request target has a fragment")
 
 
-def _check_headers(headers: list[tuple[bytes, bytes]], version: str) -> None:
-    if any(b"_" in name for name, _ in headers):
-        raise BadRequest("a header name has an underscore")
-    hosts = _values(headers, b"host")
-    if len(hosts) != 1 or not hosts[0]:
+def _check_special(headers: list[tuple[bytes, bytes]], version: str) -> None:
+    if len(_values(headers, b"host")) != 1:
         raise BadRequest("there is not exactly one Host header")
     codings = _values(headers, b"transfer-encoding")
     if codings and (version == "1.0" or [one.lower() for one in codings] != [b"chunked"]):
@@ -74,3 +81,13 @@ def _check_headers(headers: list[tuple[bytes, bytes]], version: str) -> None:
 
 def _values(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
     return [value for name, value in headers if name == wanted]
+
+
+def reason(error: httptools.HttpParserError) -> BadRequest:
+    """Give the guard's own refusal where it stopped the parser, else one for the parser's."""
+    cause = error.__context__
+    if isinstance(cause, BadRequest):
+        return cause
+    if isinstance(error, httptools.HttpParserCallbackError):
+        raise error
+    return BadRequest("this is not well-formed HTTP")

@@ -7,7 +7,8 @@ it can go on (capture) once the answer's bytes are with the transport.
 Constraints:
 * one request runs at a time; up to `PIPELINED_MAX` wait, with reading paused, and are answered in
   order; whoever sends more is cut off after the answers to those;
-* a body waits in `Body` within its bound, with reading paused beyond it;
+* a body that came whole with its head is bytes; another waits in `Body` within its bound, with
+  reading paused beyond it;
 * an answer before the body's end closes the connection: the end of writing is sent, and what still
   comes is thrown away for `LINGER_SECONDS`, so that the answer is not lost to a reset;
 * deadlines, looked at by one sweep over all connections (`connections.py`): the headers, idleness,
@@ -26,6 +27,7 @@ import logging
 from collections import deque
 from collections.abc import AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar, cast
 
 import httptools
@@ -33,7 +35,7 @@ import httptools
 from modeltap.errors import BadRequest
 from modeltap.gateway.body import Body
 from modeltap.gateway.connections import Connections
-from modeltap.gateway.guard import HEADERS_BYTES_MAX, LINE_BYTES_MAX, Head
+from modeltap.gateway.guard import HEADERS_BYTES_MAX, LINE_BYTES_MAX, Head, reason
 from modeltap.gateway.response import (
     CONTINUE,
     LAST_CHUNK,
@@ -88,6 +90,8 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport
         self._head: Head | None = None
         self._head_bytes = 0
+        self._incoming: Head | None = None
+        self._parts: list[bytes] = []
         self._body: Body | None = None
         self._turn: _Turn | None = None
         self._task: asyncio.Task[None] | None = None
@@ -121,10 +125,18 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._deaf = True  # the offer of another protocol is passed over; RFC 9110 §7.8
         except httptools.HttpParserError as error:
-            self._refuse(_reason(error))
+            self._refuse(reason(error))
+        if self._incoming is not None:
+            self._begin_stream(self._incoming)
+        if self._head is not None:
+            self._bound_head(len(data), begun=head is not self._head)
+
+    def _bound_head(self, count: int, *, begun: bool) -> None:
+        """Bound a head that is not whole yet, in time and in bytes."""
+        if begun and self._turn is None:
+            self._read_deadline = self._connections.now() + self._connections.header_seconds_max
         # The parser holds an unfinished token back, so the bytes that it holds are counted here.
-        still = head is not None and head is self._head
-        self._head_bytes = self._head_bytes + len(data) if still else 0
+        self._head_bytes = 0 if begun else self._head_bytes + count
         if self._head_bytes > LINE_BYTES_MAX + HEADERS_BYTES_MAX:
             self._refuse(BadRequest("the headers are too long or too many", status=431))
 
@@ -150,8 +162,6 @@ class Connection(asyncio.Protocol):
 
     def on_message_begin(self) -> None:
         self._head = Head()
-        if self._turn is None:
-            self._read_deadline = self._connections.now() + self._connections.header_seconds_max
 
     def on_url(self, part: bytes) -> None:
         assert self._head is not None
@@ -160,23 +170,20 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._head is None:
             raise BadRequest("trailers are not taken")
-        self._head.add_header(name, value)
+        self._head.headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        version = self._parser.get_http_version()
         assert self._head is not None
-        self._head.check(version)
-        turn = self._make_turn(self._head, version)
-        self._head = None
-        self._body = turn.body
+        self._head.check(self._parser.get_http_version())
         if len(self._waiting) >= PIPELINED_MAX:
             raise BadRequest("too many requests wait on this connection", status=503)
-        self._waiting.append(turn)
-        self._next()
+        self._incoming, self._head = self._head, None
 
     def on_body(self, part: bytes) -> None:
-        self._window_bytes += len(part)
-        if self._body is not None:
+        if self._body is None:
+            self._parts.append(part)
+        else:
+            self._window_bytes += len(part)
             self._body.feed(part)
 
     def on_message_complete(self) -> None:
@@ -184,23 +191,38 @@ class Connection(asyncio.Protocol):
             self._body.end()
             self._body = None
             self._read_deadline = None
+        elif self._incoming is not None:
+            parts = self._taken()
+            self._begin(self._incoming, parts[0] if len(parts) == 1 else b"".join(parts))
         if not self._parser.should_keep_alive():
             self._deaf = True
 
-    def _make_turn(self, head: Head, version: str) -> _Turn:
-        fields = dict(head.headers)
-        has_body = b"transfer-encoding" in fields or fields.get(b"content-length", b"0") != b"0"
-        proceed = self._proceed if b"expect" in fields and version == "1.1" else None
-        body = Body(self._flow, proceed) if has_body else None
+    def _begin_stream(self, head: Head) -> None:
+        """Begin a request whose body is still to come."""
+        expects = b"expect" in head.fields and head.version == "1.1"
+        self._body = Body(self._flow, self._proceed if expects else None)
+        for part in self._taken():
+            self._body.feed(part)
+        self._begin(head, self._body)
+
+    def _taken(self) -> list[bytes]:
+        parts, self._parts = self._parts, []
+        self._window_bytes = sum(map(len, parts))
+        return parts
+
+    def _begin(self, head: Head, body: Body | bytes) -> None:
+        self._incoming = None
         request = HttpRequest(
-            method=self._parser.get_method().decode(),
-            target=head.target,
-            headers=head.headers,
-            body=body if body is not None else b"",
-            secure=self._secure,
-            peer=self._peer,
+            self._parser.get_method().decode(),
+            head.target,
+            tuple(head.headers),
+            body,
+            self._secure,
+            self._peer,
         )
-        return _Turn(request, version, body, self._keeps_alive(version))
+        stream = None if isinstance(body, bytes) else body
+        self._waiting.append(_Turn(request, head.version, stream, self._keeps_alive(head.version)))
+        self._next()
 
     def _keeps_alive(self, version: str) -> bool:
         parser = self._parser
@@ -226,7 +248,7 @@ class Connection(asyncio.Protocol):
 
     async def _run(self, turn: _Turn) -> None:
         try:
-            await self._serve(turn.request, lambda response: self._respond(turn, response))
+            await self._serve(turn.request, partial(self._respond, turn))
         except BadRequest as error:
             await self._give_up(turn, plain(error))
         except Exception as error:
@@ -291,7 +313,7 @@ class Connection(asyncio.Protocol):
         if self._deaf:
             return
         self._deaf = True
-        self._head = None
+        self._head = self._incoming = None
         if self._body is not None:
             self._body.fail(error)  # the request that the body belongs to fails with it
         else:
@@ -347,7 +369,7 @@ class Connection(asyncio.Protocol):
     def _expect_head(self) -> None:
         idle = self._head is None and self._turn is None
         seconds = KEEP_ALIVE_SECONDS if idle else self._connections.header_seconds_max
-        self._read_deadline = self._connections.now() + seconds
+        self._read_deadline = self._connections.swept + seconds
 
     def _expect_body(self, turn: _Turn) -> None:
         self._read_deadline = None
@@ -373,13 +395,3 @@ class Connection(asyncio.Protocol):
             self._refuse(BadRequest("the request came too slowly", status=408))
         else:
             self._close(unread=False)
-
-
-def _reason(error: httptools.HttpParserError) -> BadRequest:
-    """Give the guard's own refusal where it stopped the parser, else one for the parser's."""
-    cause = error.__context__
-    if isinstance(cause, BadRequest):
-        return cause
-    if isinstance(error, httptools.HttpParserCallbackError):
-        raise error
-    return BadRequest("this is not well-formed HTTP")

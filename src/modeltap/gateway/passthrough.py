@@ -95,9 +95,7 @@ async def _send(upstream: Upstream, request: HttpRequest) -> None:
     """Send a request; what keeps it from its end is told to whoever waits for the answer."""
     try:
         await upstream.write(request_head(request))
-        if isinstance(request.body, bytes):
-            return
-        if request.header(b"expect") is not None:
+        if not isinstance(request.body, bytes) and request.header(b"expect") is not None:
             await upstream.continued()
         chunked = _is_chunked(request)
         async for part in in_turns(request.body):
@@ -110,12 +108,16 @@ async def _send(upstream: Upstream, request: HttpRequest) -> None:
         upstream.abort(error)
 
 
-async def in_turns(body: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
+async def in_turns(body: bytes | AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Give a body in parts of at most `TURN_BYTES_MAX`, one in a turn of the loop."""
-    async for chunk in body:
+    async for chunk in _whole(body) if isinstance(body, bytes) else body:
         for start in range(0, len(chunk), TURN_BYTES_MAX):
             yield chunk[start : start + TURN_BYTES_MAX]
             await asyncio.sleep(0)
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
 
 
 # ---------------------------------------------------------------- heads

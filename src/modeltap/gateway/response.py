@@ -6,9 +6,11 @@ and 1xx, 204 and 304, have no body (RFC 9110 §6.4.1); a length that they bring 
 """
 
 import re
+from collections.abc import Mapping
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
+from itertools import chain
 
 from modeltap.clock import Clock
 from modeltap.errors import BadRequest
@@ -52,29 +54,33 @@ def framing(response: HttpResponse, method: str, version: str) -> Framing:
     """Choose for an answer to a method of a client that speaks this version of HTTP."""
     if method == "HEAD" or response.status < 200 or response.status in (204, 304):
         return Framing.NONE
-    if isinstance(response.body, bytes) or _has(response, b"content-length"):
+    if isinstance(response.body, bytes) or b"content-length" in dict(response.headers):
         return Framing.LENGTH
     return Framing.CHUNKED if version == "1.1" else Framing.CLOSE
 
 
 def encode_head(response: HttpResponse, frame: Framing, *, keep_alive: bool, date: bytes) -> bytes:
     """Give the head's bytes. Raise `ValueError` on a header that would break the line it is on."""
+    fields = dict(response.headers)
+    _check_safe(b"".join(chain.from_iterable(response.headers)))
     lines = [_STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status]
     for name, value in response.headers:
-        if _UNSAFE.search(name) or _UNSAFE.search(value):
-            raise ValueError("a header has a control character")
         if not (name == b"content-length" and response.status == 204):
-            lines.append(b"%s: %s\r\n" % (name, value))
-    if not _has(response, b"date"):
-        lines.append(b"date: %s\r\n" % date)
+            lines.append(b"%b: %b\r\n" % (name, value))
+    if b"date" not in fields:
+        lines.append(b"date: %b\r\n" % date)
     if frame is Framing.CHUNKED:
         lines.append(b"transfer-encoding: chunked\r\n")
-    elif isinstance(response.body, bytes) and not _bodiless(response):
+    elif isinstance(response.body, bytes) and not _is_bodiless(response, fields):
         lines.append(b"content-length: %d\r\n" % len(response.body))
-    if not keep_alive:
-        lines.append(b"connection: close\r\n")
-    lines.append(b"\r\n")
+    lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
     return b"".join(lines)
+
+
+def _check_safe(text: bytes) -> None:
+    # What Python calls printable is safe, and told ten times sooner than by an expression.
+    if not text.decode("latin-1").isprintable() and _UNSAFE.search(text):
+        raise ValueError("a header has a control character")
 
 
 def encode_chunk(part: bytes) -> bytes:
@@ -86,10 +92,6 @@ def plain(error: BadRequest) -> HttpResponse:
     return HttpResponse(error.status, ((b"content-type", b"text/plain"),), f"{error}\n".encode())
 
 
-def _bodiless(response: HttpResponse) -> bool:
+def _is_bodiless(response: HttpResponse, fields: Mapping[bytes, bytes]) -> bool:
     """Tell whether a length of our own would be wrong: it is there, or the status forbids it."""
-    return response.status in (204, 304) or _has(response, b"content-length")
-
-
-def _has(response: HttpResponse, wanted: bytes) -> bool:
-    return any(name.lower() == wanted for name, _ in response.headers)
+    return response.status in (204, 304) or b"content-length" in fields

@@ -4,9 +4,17 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import cast
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+from uvicorn._types import ASGIApplication
 
 from modeltap.auth.keyring import Keyring
 from modeltap.control.launching import Launching
+from modeltap.control.metrics import CONTENT_TYPE, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
 from modeltap.errors import ObjectNotFound
@@ -22,6 +30,7 @@ from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
 from modeltap.objects.remote import Stores
+from modeltap.settings import Home
 from modeltap.state.store import Store
 
 
@@ -53,14 +62,28 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
+    metrics = UvicornProtocol(_metrics(layout), clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
+    scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
     process.ready()
     await process.stopping.wait()
     listener.cancel()
+    scrapes.cancel()
     await http.drain()
+    await metrics.drain()
     await tasks.end()
     environments.close()  # only now: a build that was stopped is no build that failed
     store.close()
+
+
+def _metrics(layout: Home) -> ASGIApplication:
+    """Make the application of the metrics port: `/metrics`, for Prometheus."""
+
+    async def metrics(_: Request) -> Response:
+        text = await asyncio.to_thread(exposition, layout.meters, layout.spool)
+        return Response(text, headers={"content-type": CONTENT_TYPE})
+
+    return cast(ASGIApplication, Starlette(routes=[Route("/metrics", metrics)]))
 
 
 def _reconciler(

@@ -1,6 +1,7 @@
 """A gateway process: invocations on port N, and capture into its ring."""
 
 import asyncio
+import gc
 from collections.abc import Callable
 
 from modeltap.auth.authority import TLS_CERTIFICATE, TLS_KEY
@@ -36,6 +37,7 @@ async def serve(process: Process) -> None:
             status=layout.gateways / f"{process.assignment.index}.sock",
             control=layout.run / "control.sock",
             store=layout.run / "store.sock",
+            meters=layout.meters / f"{process.assignment.index}.page",
         ),
         settings,
         clock,
@@ -45,6 +47,8 @@ async def serve(process: Process) -> None:
     for duty in (*gateway.duties(), links.sweep(), process.every(REFRESH_SECONDS, guard.refresh)):
         tasks.spawn(duty)
     accepting = tasks.spawn(gateway.accept())
+    gc.collect()
+    gc.freeze()  # what the models and modules are made of need not be looked through again
     process.ready()
     await process.stopping.wait()
     accepting.cancel()

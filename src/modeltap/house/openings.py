@@ -21,6 +21,7 @@ from modeltap_worker.socketpath import short_path
 
 PR_SET_CHILD_SUBREAPER = 36
 BACKLOG = 2048
+LOOPBACK = "127.0.0.1"
 SURVIVORS_SECONDS_MAX = 60.0
 SURVIVORS_POLL_SECONDS = 0.05
 
@@ -40,6 +41,7 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Supervisor]:
         home.logs,
         home.run,
         home.gateways,
+        home.meters,
         home.artifacts,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -89,12 +91,16 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
     home = settings.layout
     _check_free(settings.host, settings.port)
     _check_free(settings.host, settings.bulk_port)
+    _check_free(LOOPBACK, settings.scrape_port)
     rings = {f"ring{i}": _ring(i, settings.capture_ring_bytes) for i in range(settings.gateways)}
     store = {
         "listen": _listen_tcp(settings.host, settings.bulk_port),
         "inside": _listen_unix(home.run / "store.sock"),
     }
-    control = {"inside": _listen_unix(home.run / "control.sock")}
+    control = {
+        "inside": _listen_unix(home.run / "control.sock"),
+        "metrics": _listen_tcp(LOOPBACK, settings.scrape_port),
+    }
 
     def child(role: str, index: int = 0, **fds: int) -> Child:
         return Child(Assignment(role, path, index, {"life": life, "children": children, **fds}))
@@ -126,7 +132,7 @@ def _check_free(host: str, port: int) -> None:
         except OSError as error:
             raise CannotStart(
                 f"port {port} of {host} cannot be had ({error.strerror}); "
-                f"give --port another: it takes that one and the next"
+                f"give --port another: it takes that one and the next two"
             ) from None
 
 

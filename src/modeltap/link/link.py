@@ -11,6 +11,7 @@ import asyncio
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import cast
 
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
@@ -65,12 +66,12 @@ class Link(asyncio.Protocol):
         """
         number = self._next()
         call = frames.Call(
-            content_type=invocation.content_type,
-            accept=invocation.accept,
-            custom_attributes=invocation.custom_attributes,
-            body=invocation.body,
+            invocation.content_type,
+            invocation.accept,
+            invocation.custom_attributes,
+            invocation.body,
         )
-        encoded = list(frames.encode_call(number, call))
+        encoded = frames.encode_call(number, call)
         flight = self._flights[number] = _Flight(began, self._loop.create_future())
         self._post(*encoded)
         try:
@@ -195,15 +196,15 @@ class Link(asyncio.Protocol):
 
 
 def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
-    return Answer(
-        status=reply.status,
-        content_type=reply.content_type,
-        body=flight.parts[0] if len(flight.parts) == 1 else b"".join(flight.parts),
-        custom_attributes=reply.custom_attributes,
-    )
+    body = flight.parts[0] if len(flight.parts) == 1 else b"".join(flight.parts)
+    return Answer(reply.status, reply.content_type, body, reply.custom_attributes)
 
 
 def _fits_headers(reply: frames.Reply) -> bool:
     """Tell whether the fields may stand in an HTTP header: one line each."""
-    fields = (reply.content_type or "", reply.custom_attributes or "")
-    return all(_HEADER_SAFE.fullmatch(text) for text in fields)
+    return _is_safe(reply.content_type) and _is_safe(reply.custom_attributes)
+
+
+@lru_cache(maxsize=128)
+def _is_safe(text: str | None) -> bool:
+    return text is None or _HEADER_SAFE.fullmatch(text) is not None

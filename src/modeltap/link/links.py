@@ -6,6 +6,7 @@ timer of all calls, so a call may outlive its limit by `SWEEP_SECONDS`.
 
 import asyncio
 import logging
+from collections.abc import Awaitable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -40,9 +41,15 @@ class Links:
         self._links: dict[str, Link] = {}
         self._connecting = asyncio.Lock()
 
-    async def send(self, instance: Instance, invocation: Invocation) -> Answer:
+    def send(self, instance: Instance, invocation: Invocation) -> Awaitable[Answer]:
         """Make one call. Raise `InstanceGone`, `InvocationTimedOut` or `AnswerUnreadable`."""
-        link = self._live(instance) or await self._connect(instance)
+        link = self._live(instance)
+        if link is None:
+            return self._send_first(instance, invocation)
+        return link.send(invocation, self._clock.monotonic())
+
+    async def _send_first(self, instance: Instance, invocation: Invocation) -> Answer:
+        link = await self._connect(instance)
         return await link.send(invocation, self._clock.monotonic())
 
     async def ping(self, instance: Instance) -> str | None:

@@ -6,9 +6,6 @@ ping or a new table is published. Outstanding counts outlive the table, because 
 the calls of instances that have left it.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 from modeltap.errors import ServiceUnavailable
 from modeltap.nouns import Instance, Variant
 
@@ -37,27 +34,19 @@ class Gate:
 
         Raise `ServiceUnavailable` if none lives, or if all that live have their hands full.
         """
-        live = [one for one in variant.instances if one.id not in self._gone]
+        live = variant.instances
+        if self._gone:
+            live = tuple(one for one in live if one.id not in self._gone)
         if not live:
             raise ServiceUnavailable(f"No instance of variant {variant.name} answers.")
-        first = int(chance * len(live))
-        chosen = min(live[first:] + live[:first], key=self._load)
+        chosen = live[0] if len(live) == 1 else self._least_loaded(live, chance)
         if self._load(chosen) >= OUTSTANDING_MAX:
             raise ServiceUnavailable(f"Every instance of variant {variant.name} is busy.")
         return chosen
 
-    @contextmanager
-    def held(self, instance: Instance) -> Iterator[None]:
+    def held(self, instance: Instance) -> "_Held":
         """Count one call at an instance for as long as it is in flight."""
-        self._outstanding[instance.id] = self._load(instance) + 1
-        try:
-            yield
-        finally:
-            left = self._load(instance) - 1
-            if left:
-                self._outstanding[instance.id] = left
-            else:
-                del self._outstanding[instance.id]
+        return _Held(self._outstanding, instance.id)
 
     def lose(self, instance: Instance) -> None:
         """Choose it no more, until it answers a ping or the table changes."""
@@ -73,3 +62,27 @@ class Gate:
 
     def _load(self, instance: Instance) -> int:
         return self._outstanding.get(instance.id, 0)
+
+    def _least_loaded(self, live: tuple[Instance, ...], chance: float) -> Instance:
+        first = int(chance * len(live))
+        return min(live[first:] + live[:first], key=self._load)
+
+
+class _Held:
+    """One call in flight, as a context."""
+
+    __slots__ = ("_id", "_outstanding")
+
+    def __init__(self, outstanding: dict[str, int], instance_id: str) -> None:
+        self._outstanding = outstanding
+        self._id = instance_id
+
+    def __enter__(self) -> None:
+        self._outstanding[self._id] = self._outstanding.get(self._id, 0) + 1
+
+    def __exit__(self, *_: object) -> None:
+        left = self._outstanding[self._id] - 1
+        if left:
+            self._outstanding[self._id] = left
+        else:
+            del self._outstanding[self._id]

@@ -10,6 +10,8 @@ from modeltap.nouns import Route, Variant
 
 def by_weight(route: Route, chance: float) -> Variant | None:
     """Pick a variant for a chance in [0, 1); None where no variant has weight."""
+    if len(route.variants) == 1 and route.variants[0].weight > 0:
+        return route.variants[0]
     mark = chance * sum(variant.weight for variant in route.variants)
     weighed = [variant for variant in route.variants if variant.weight > 0]
     for variant in weighed:

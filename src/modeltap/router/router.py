@@ -19,6 +19,7 @@ from modeltap.errors import (
     InstanceGone,
     InvocationTimedOut,
     ModelError,
+    ModeltapError,
     ServiceUnavailable,
     ValidationError,
 )
@@ -92,9 +93,13 @@ class Router:
         """
         route = self._route(invocation)
         variant = self._variant(route, invocation.target_variant)
-        answer = await self._answer(variant, invocation)
-        if answer.status >= 400:
-            raise self._refused(invocation.endpoint, answer)
+        try:
+            answer = await self._answer(variant, invocation)
+            if answer.status >= 400:
+                raise self._refused(invocation.endpoint, answer)
+        except ModeltapError as error:
+            error.variant = route.endpoint, variant.name
+            raise
         return Exchange(invocation, answer, variant.name, route.capture)
 
     def _route(self, invocation: Invocation) -> Route:

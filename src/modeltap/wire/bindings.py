@@ -24,8 +24,8 @@ def unbound(shape: StructureShape) -> dict[str, Shape]:
 
 
 @lru_cache(maxsize=1024)
-def _bound(shape: StructureShape) -> list[tuple[str, str, str, Shape]]:
-    """List the other members: name, location, name there, shape."""
+def bound(shape: StructureShape) -> list[tuple[str, str, str, Shape]]:
+    """List the members outside the body: name, location, name there, shape."""
     return [
         (name, member.serialization["location"], member.serialization.get("name", name), member)
         for name, member in shape.members.items()
@@ -45,7 +45,7 @@ def read(operation: OperationModel, request: HttpRequest) -> Document:
         query.setdefault(name, []).append(value)
     headers = _texts(protocol, request)
     found: Document = {}
-    for name, location, key, shape in _bound(operation.input_shape):
+    for name, location, key, shape in bound(operation.input_shape):
         try:
             value = _read_one(shape, location, key, labels, query, headers)
         except ValueError as error:
@@ -119,7 +119,7 @@ def write(shape: StructureShape, result: Document) -> list[tuple[bytes, bytes]]:
     Raise `InternalFailure` for a value that holds a line break.
     """
     headers: list[tuple[str, str]] = []
-    for name, location, key, member in _bound(shape):
+    for name, location, key, member in bound(shape):
         value = result.get(name)
         if value is None:
             continue
@@ -127,12 +127,12 @@ def write(shape: StructureShape, result: Document) -> list[tuple[bytes, bytes]]:
             headers += [(key + each, str(item)) for each, item in value.items()]
         elif location == "header":
             headers.append((key, _to_header(member, value)))
-    return [_safe(name, value) for name, value in headers]
+    return [safe(name, value) for name, value in headers]
 
 
 def status(shape: StructureShape, result: Document) -> int | None:
     """Give the status that the result itself names, if its shape has such a member."""
-    for name, location, _, _ in _bound(shape):
+    for name, location, _, _ in bound(shape):
         if location == "statusCode" and result.get(name) is not None:
             return int(result[name])
     return None
@@ -144,7 +144,8 @@ def _to_header(shape: Shape, value: Any) -> str:
     return scalar.write(shape, value, timestamp.HTTP)
 
 
-def _safe(name: str, value: str) -> tuple[bytes, bytes]:
+def safe(name: str, value: str) -> tuple[bytes, bytes]:
+    """Write a header. Raise `InternalFailure` where it holds a line break."""
     if _BREAKING.intersection(name) or _BREAKING.intersection(value):
         raise InternalFailure("An answer holds a header value with a line break.")
     return name.lower().encode(), value.encode()

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any
 
-from botocore.model import OperationModel
+from botocore.model import OperationModel, Shape
 
 from modeltap.errors import InvalidArgument, ModeltapError, ValidationError, ValidationException
 from modeltap.nouns import Document
@@ -44,6 +44,12 @@ def validate(operation: OperationModel, params: Document) -> None:
         return
     count = f"{len(found)} validation error{'s' if len(found) > 1 else ''} detected"
     raise _ERRORS[operation.service_model.protocol](f"{count}: {'; '.join(found)}")
+
+
+def obeys(shape: Shape) -> Callable[[Any], bool]:
+    """Give one test for the limits of a scalar shape."""
+    tests = tuple(_checks(shape).values())
+    return lambda value: all(holds(value) for holds in tests)
 
 
 # ---------------------------------------------------------------- the walk

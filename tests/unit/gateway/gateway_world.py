@@ -206,7 +206,11 @@ async def world(
     links = Links(clock, given.invocation_seconds_max)
     router = Router(links.send, exchanges.append, clock.random, given.partition)
     paths = Paths(
-        folder / "routing.json", folder / "0.sock", folder / "control.sock", folder / "store.sock"
+        folder / "routing.json",
+        folder / "0.sock",
+        folder / "control.sock",
+        folder / "store.sock",
+        folder / "0.page",
     )
     listener = listening()
     gateway = Gateway(

@@ -1,6 +1,7 @@
 """InvokeEndpoint by the real client, through a real gateway, to a worker that speaks frames."""
 
 import asyncio
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from botocore.exceptions import ClientError, ReadTimeoutError
 from gateway_world import Worker, World, echo, run, table, until, world
 
 from modeltap.nouns import CapturePlan, Instance
+from modeltap.router.gate import OUTSTANDING_MAX
+from modeltap.telemetry import meters
 from modeltap_worker import frames
 
 
@@ -218,6 +221,54 @@ def test_an_instance_that_answers_a_ping_is_chosen_again(tmp_path: Path) -> None
             async with Worker(path):
                 await until(lambda: not it.router.gate.gone)
                 assert (await it.invoke(it.client()))["Body"] == b"1,2"
+
+    run(scenario())
+
+
+def test_beyond_the_bound_the_service_is_busy_at_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        held = asyncio.Event()
+
+        async def hold(call: frames.Call) -> frames.Reply:
+            await held.wait()
+            return await echo(call)
+
+        async with Worker(tmp_path / "w", hold) as worker, world(tmp_path) as it:
+            one = instance(worker)
+            await it.publish(table(1, one))
+            with contextlib.ExitStack() as stack:
+                for _ in range(OUTSTANDING_MAX):
+                    stack.enter_context(it.router.gate.held(one))
+                error = await refusal(it, it.client())
+            assert error["ResponseMetadata"]["HTTPStatusCode"] == 503
+            assert error["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
+            assert worker.calls == []
+            held.set()
+            assert (await it.invoke(it.client()))["Body"] == b"1,2"
+
+    run(scenario())
+
+
+def test_what_is_answered_and_what_fails_is_measured(tmp_path: Path) -> None:
+    async def odd(call: frames.Call) -> frames.Reply:
+        return await echo(call) if call.body == b"1,2" else frames.Reply(500, None, None, b"")
+
+    async def scenario() -> None:
+        async with Worker(tmp_path / "w", odd) as worker, world(tmp_path) as it:
+            await it.publish(table(1, instance(worker)))
+            for _ in range(3):
+                await it.invoke(it.client())
+            await refusal(it, it.client(), Body=b"2")
+            await refusal(it, it.client(), EndpointName="nobody")
+            await refusal(it, it.client(secret="wrong"))
+            await it.publish(table(2, Instance("i-9", f"unix:{tmp_path}/nobody")))
+            await refusal(it, it.client())
+            measured = meters.read(tmp_path)
+        churn = measured["churn", "AllTraffic"]
+        assert (sum(churn.model.counts), sum(churn.overhead.counts)) == (3, 3)
+        assert churn.model.sum > 0 < churn.overhead.sum
+        assert churn.failed == (0, 1, 1)  # nobody there; the model's own
+        assert measured["", ""].failed == (2, 0, 0)
 
     run(scenario())
 

@@ -115,6 +115,34 @@ def test_each_kind_of_request_finds_its_way(tmp_path: Path) -> None:
     run(scenario())
 
 
+@pytest.mark.parametrize(
+    ("framing", "body"),
+    [
+        (b"Content-Length: 3\r\n\r\nabc", b"abc"),
+        (b"Content-Length: 3\r\nExpect: 100-continue\r\n\r\nabc", b"abc"),
+        (b"Transfer-Encoding: chunked\r\n\r\n1\r\na\r\n2\r\nbc\r\n0\r\n\r\n", b"abc"),
+        (b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", b""),
+        (b"\r\n", b""),
+    ],
+)
+@pytest.mark.parametrize("whole", [True, False])
+def test_a_body_goes_on_whether_it_comes_with_its_head_or_later(
+    tmp_path: Path, framing: bytes, body: bytes, whole: bool
+) -> None:
+    head, rest = b"PUT /b/k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n" + framing, b""
+    if not whole:
+        head, mark, rest = head.partition(b"\r\n\r\n")
+        head += mark
+
+    async def scenario() -> None:
+        async with world(tmp_path) as it, backend(it.paths.store, Backend()):
+            received = await it.raw(head, then=rest)
+        assert b"HTTP/1.1 200 OK" in received
+        assert hashlib.sha256(body).hexdigest().encode() in received
+
+    run(scenario())
+
+
 def test_headers_arrive_untouched_but_for_the_hop(tmp_path: Path) -> None:
     async def scenario() -> None:
         store = Backend()

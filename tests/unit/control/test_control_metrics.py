@@ -1,0 +1,66 @@
+"""The page for Prometheus, read back by the format's own parser."""
+
+from pathlib import Path
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from modeltap.capture.counters import Counters, Drop
+from modeltap.capture.folder import SpoolFolder
+from modeltap.clock import SimulatedClock
+from modeltap.control.metrics import exposition
+from modeltap.telemetry.meters import Failure, Meters
+
+CHURN = ("churn", "AllTraffic")
+NAMED = {"endpoint": "churn", "variant": "AllTraffic"}
+
+
+def samples(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    return {
+        (sample.name, frozenset(sample.labels.items())): sample.value
+        for family in text_string_to_metric_families(text.decode())
+        for sample in family.samples
+    }
+
+
+def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
+    page = Meters(tmp_path / "0.page")
+    page.answered(CHURN, 100, 30)
+    page.answered(CHURN, 100_000_000, 30)
+    page.failed(CHURN, Failure.MODEL)
+    spool = SpoolFolder(tmp_path / "spool")
+    spool.make()
+    with Counters(spool.counters, SimulatedClock().uuid4()) as counters:
+        slot = counters.slot(*CHURN)
+        for _ in range(3):
+            counters.sample(slot)
+        counters.drop(slot, Drop.QUEUE_FULL)
+        found = samples(exposition(tmp_path, spool.root))
+
+    def value(name: str, **labels: str) -> float:
+        return found[f"modeltap_{name}", frozenset((NAMED | labels).items())]
+
+    assert value("invocations_total") == 3
+    assert value("invocation_errors_total", kind="model") == 1
+    assert value("invocation_errors_total", kind="4xx") == 0
+    assert value("model_latency_microseconds_count") == 2
+    assert value("model_latency_microseconds_sum") == 100_000_100
+    assert value("model_latency_microseconds_bucket", le="64") == 0
+    assert value("model_latency_microseconds_bucket", le="128") == 1
+    assert value("model_latency_microseconds_bucket", le="+Inf") == 2
+    assert value("overhead_latency_microseconds_bucket", le="32") == 2
+    assert value("capture_sampled_total") == 3
+    assert value("capture_dropped_total", reason="queue_full") == 1
+    assert value("capture_pending") == 0
+
+
+def test_a_ledger_that_cannot_be_read_leaves_capture_out(tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path / "spool")
+    spool.make()
+    spool.ledger.write_bytes(b"no database" * 1000)
+    text = exposition(tmp_path, spool.root)
+    assert b"modeltap_capture" not in text
+    assert b"modeltap_invocations" in text
+
+
+def test_a_house_without_traffic_has_a_page(tmp_path: Path) -> None:
+    assert samples(exposition(tmp_path, tmp_path)) == {}
