@@ -140,7 +140,7 @@ def _check(contender: Contender, port: int, model: Model) -> None:
     for request, expected in zip(requests, model.scores, strict=False):
         status, body = exchange(port, request)
         if status != http.client.OK:
-            raise NotReady(f"status {status}")
+            raise NotReady(f"status {status}: {body[:200]!r}")
         if not contender.serves_model:
             continue
         difference = abs(contender.score(body) - expected)

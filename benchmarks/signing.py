@@ -59,10 +59,12 @@ class _Nothing:
 
 def _bytes(request: AWSPreparedRequest, port: int) -> bytes:
     path = "/" + request.url.split("/", 3)[3]
-    fields = {"Host": f"127.0.0.1:{port}"} | {
+    fields = {
         name: value.decode() if isinstance(value, bytes) else str(value)
         for name, value in request.headers.items()
     }
+    if "host" not in map(str.lower, fields):  # the signer in C adds it, the other leaves it out
+        fields["Host"] = f"127.0.0.1:{port}"
     lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in fields.items())]
     body = request.body.encode() if isinstance(request.body, str) else request.body
     return "\r\n".join(lines).encode() + b"\r\n\r\n" + body

@@ -4,18 +4,15 @@
 (`apps/unverified/`): the product has no such setting, and must have none.
 """
 
-import http.client
+import os
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from botocore.exceptions import BotoCoreError, ClientError
-
 from benchmarks import machine, signing
-from benchmarks.contender import APPS, HOST, Contender, Place, exchange, post, running
+from benchmarks.contender import APPS, HOST, Contender, Place, post, running
 from benchmarks.model import Model
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
@@ -46,7 +43,8 @@ class Home:
         given = {"gateways": str(gateways), "capture_disk_stop_percent": "99"} | settings
         variables = {f"MODELTAP_{name.upper()}": value for name, value in given.items()}
         if not verified:
-            variables["PYTHONPATH"] = str(APPS / "unverified")
+            paths = (str(APPS / "unverified"), os.environ.get("PYTHONPATH", ""))
+            variables["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         mode = "signed" if verified else "not verified"
         return Contender(
             name=f"modeltap-{'signed' if verified else 'plain'}-{percentage}",
