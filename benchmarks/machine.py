@@ -4,6 +4,7 @@ import os
 import platform
 import shutil
 import signal
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
@@ -84,13 +85,25 @@ def description() -> dict[str, str]:
         "memory": f"{memory:.0f} GiB",
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
-        "load average at start": " ".join(f"{value:.1f}" for value in os.getloadavg()),
     }
+
+
+def busy_percent(seconds: float = 1.0) -> float:
+    """Watch how much of our cores other work takes."""
+    before = _idle_and_total()
+    time.sleep(seconds)
+    idle, total = (now - then for now, then in zip(_idle_and_total(), before, strict=True))
+    return 100.0 * (1 - idle / max(1, total))
 
 
 def missing(*programs: str) -> list[str]:
     """Name the programs that are not installed."""
     return [program for program in programs if shutil.which(program) is None]
+
+
+def _idle_and_total() -> tuple[int, int]:
+    fields = [int(value) for value in (PROC / "stat").read_text().split("\n", 1)[0].split()[1:9]]
+    return fields[3] + fields[4], sum(fields)
 
 
 def _cpu_names() -> Iterator[str]:

@@ -1,0 +1,12 @@
+"""The scenarios by name, in the order of the page. Each measures one thing and gives a section."""
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.results import Plan, Section
+from benchmarks.scenarios import peers
+
+Scenario = Callable[[Plan], Section]
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "peers": peers.run,
+}
