@@ -5,6 +5,7 @@ which command, the bytes of a request, the number in an answer. It is ready when
 """
 
 import http.client
+import json
 import os
 import shutil
 import socket
@@ -22,7 +23,7 @@ from benchmarks.environments import Unavailable
 from benchmarks.model import Model
 
 HOST = "127.0.0.1"
-READY_SECONDS_MAX = 120.0
+READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 60.0
 TOLERANCE = 1e-6
 CHECKED_ROWS = 16
@@ -164,6 +165,17 @@ def post(port: int, path: str, content_type: str, body: bytes) -> bytes:
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
     return head.encode() + body
+
+
+def json_rows(path: str, member: str) -> Callable[[int, Model], Iterator[bytes]]:
+    """Make requests whose JSON body has one member, a list of one row."""
+
+    def requests(port: int, model: Model) -> Iterator[bytes]:
+        for row in model.rows:
+            body = json.dumps({member: [[float(value) for value in row.split(",")]]})
+            yield post(port, path, "application/json", body.encode())
+
+    return requests
 
 
 def free_port() -> int:

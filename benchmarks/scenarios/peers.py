@@ -10,13 +10,24 @@ from dataclasses import dataclass, replace
 
 from benchmarks import load, machine
 from benchmarks.contender import Contender, running
-from benchmarks.contenders import aws, fastapi, modeltap
+from benchmarks.contenders import (
+    aws,
+    bentoml,
+    fastapi,
+    floors,
+    kserve,
+    litserve,
+    mlserver,
+    modeltap,
+    rayserve,
+)
 from benchmarks.environments import Unavailable
 from benchmarks.results import Bar, Cell, Plan, Reach, Section, Spread, Table
 
 FEW, MANY = 1, 32
 WARM_SECONDS = 1.0
 SIGNED, PLAIN = "modeltap-signed-100", "modeltap-plain-100"
+OTHERS = (fastapi, aws, mlserver, bentoml, litserve, kserve, rayserve)
 PYTHON_SERVERS = ("mlserver", "bentoml", "litserve", "kserve", "rayserve")
 FLOORS = ("nginx", "echo")
 
@@ -50,8 +61,9 @@ def contenders(plan: Plan) -> list[Contender]:
     return [
         home.contender(100),
         replace(home.contender(100, verified=False, plain=True), name=PLAIN),
-        fastapi.contender(plan.model),
-        aws.contender(plan.model),
+        *(module.contender(plan.model) for module in OTHERS),
+        floors.nginx(),
+        floors.echo(),
     ]
 
 
