@@ -3,10 +3,14 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks.results import Plan, Section
-from benchmarks.scenarios import peers
+from benchmarks.scenarios import capture, fixed, peers, verified
 
 Scenario = Callable[[Plan], Section]
 
 SCENARIOS: Mapping[str, Scenario] = {
     "peers": peers.run,
+    "capture": capture.run,
+    "verified": verified.run,
+    "fixed": fixed.small,
+    "bodies": fixed.large,
 }
