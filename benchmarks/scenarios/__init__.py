@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks.results import Plan, Section
-from benchmarks.scenarios import capture, fixed, peers, verified
+from benchmarks.scenarios import capture, fixed, peers, pieces, verified
 
 Scenario = Callable[[Plan], Section]
 
@@ -13,4 +13,5 @@ SCENARIOS: Mapping[str, Scenario] = {
     "verified": verified.run,
     "fixed": fixed.small,
     "bodies": fixed.large,
+    "pieces": pieces.run,
 }
