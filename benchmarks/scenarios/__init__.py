@@ -3,7 +3,18 @@
 from collections.abc import Callable, Mapping
 
 from benchmarks.results import Plan, Section
-from benchmarks.scenarios import capture, fixed, peers, pieces, verified
+from benchmarks.scenarios import (
+    capture,
+    fixed,
+    frozen,
+    idle,
+    overload,
+    peers,
+    pieces,
+    soak,
+    uploads,
+    verified,
+)
 
 Scenario = Callable[[Plan], Section]
 
@@ -14,4 +25,10 @@ SCENARIOS: Mapping[str, Scenario] = {
     "fixed": fixed.small,
     "bodies": fixed.large,
     "pieces": pieces.run,
+    "overload": overload.run,
+    "idle": idle.run,
+    "uploads": uploads.run,
+    "frozen": frozen.run,
+    "soak": soak.run,
 }
+"""What runs when nothing is named; the soak only by name."""
