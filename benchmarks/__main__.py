@@ -24,7 +24,7 @@ LEFT_OUT = ("soak",)
 def main(words: list[str]) -> int:
     given = _arguments(words)
     if given.page:
-        _write_page(given.results)
+        _write_page(given.results, given.documents)
         return 0
     rounds, seconds = TINY if given.tiny else QUICK if given.quick else FULL
     model = trained(given.folder / "model")
@@ -53,7 +53,8 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md")
     parser.add_argument("--folder", type=Path, default=ROOT / ".bench", help="for homes and model")
-    parser.add_argument("--results", type=Path, default=RESULTS)
+    parser.add_argument("--results", type=Path, default=RESULTS, help="what is kept")
+    parser.add_argument("--documents", type=Path, default=DOCUMENTS, help="where the page goes")
     given = parser.parse_args(words)
     given.folder = given.folder.absolute()
     return given
@@ -68,9 +69,8 @@ def _circumstances(words: list[str]) -> Circumstances:
     )
 
 
-def _write_page(kept: Path) -> None:
-    written = page.markdown(results.load(kept), DOCUMENTS)
-    (DOCUMENTS / "performance.md").write_text(written)
+def _write_page(kept: Path, documents: Path) -> None:
+    (documents / "performance.md").write_text(page.markdown(results.load(kept), documents))
 
 
 if __name__ == "__main__":

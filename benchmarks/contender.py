@@ -88,7 +88,7 @@ def running(contender: Contender, model: Model, allowed: list[int]) -> Iterator[
     with log.open("w") as written:
         process = subprocess.Popen(
             machine.pinned(contender.command(place), allowed),
-            env=os.environ | _ONE_THREAD | contender.variables,
+            env=os.environ | _ONE_THREAD | dict(contender.variables),
             stdin=subprocess.DEVNULL,
             stdout=written,
             stderr=subprocess.STDOUT,

@@ -11,7 +11,7 @@ from benchmarks.contenders.modeltap import PING
 
 def held(port: int, count: int) -> list[socket.socket]:
     """Open connections one by one. Raise `OSError` where one is refused."""
-    connections = []
+    connections: list[socket.socket] = []
     for _ in range(count):
         connection = socket.create_connection(("127.0.0.1", port), timeout=10)
         connection.sendall(PING)

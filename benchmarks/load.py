@@ -6,7 +6,6 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from benchmarks import machine
 from benchmarks.contender import HOST
@@ -54,7 +53,7 @@ def closed_loop(
 ) -> Slice:
     """Send the pool round and round, each connection one request at a time.
 
-    Raise `Unavailable` where wrk is not installed, or got no answer at all.
+    Raise `Unavailable` where wrk is not installed.
     """
     if machine.missing("wrk"):
         raise Unavailable(HOW_TO_INSTALL)
@@ -68,8 +67,6 @@ def closed_loop(
         done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
         spent = machine.cpu_seconds(pid) - before
     found = json.loads(done.stdout.splitlines()[-1])
-    if not found["requests"]:
-        raise Unavailable("gave no answer under load")
     return Slice(
         requests=found["requests"],
         seconds=found["microseconds"] / 1e6,

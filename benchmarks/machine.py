@@ -11,7 +11,11 @@ from pathlib import Path
 
 PROC = Path("/proc")
 TICKS = os.sysconf("SC_CLK_TCK")
-_PPID, _TIMES, _STARTED = 1, slice(11, 15), 19  # fields of `stat` after the command's closing parenthesis
+_PPID, _TIMES, _STARTED = (
+    1,
+    slice(11, 15),
+    19,
+)  # fields of `stat` after the command's closing parenthesis
 
 
 def cores() -> list[int]:

@@ -124,9 +124,7 @@ def _section(document: dict[str, Any]) -> Section:
         )
         for table in document["tables"]
     ]
-    reaches = [
-        Reach(**{**each, "found": Spread(**each["found"])}) for each in document["reaches"]
-    ]
+    reaches = [Reach(**{**each, "found": Spread(**each["found"])}) for each in document["reaches"]]
     bars = [Bar(**{**each, "value": Spread(**each["value"])}) for each in document["bars"]]
     return Section(
         document["title"], document["text"], tables, reaches, bars, document["bars_title"]

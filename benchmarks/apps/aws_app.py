@@ -5,6 +5,7 @@ steps. Predictions go out one a line.
 """
 
 import csv
+import json
 import os
 
 import flask
@@ -42,7 +43,7 @@ def output_fn(predictions: np.ndarray, accept: str) -> str:
         return "".join(f"{value!r}\n" for value in predictions.tolist())
     if accept == "application/json":
         scores = [{"score": value} for value in predictions.tolist()]
-        return flask.json.dumps({"predictions": scores})
+        return json.dumps({"predictions": scores})
     raise Unsupported(accept)
 
 

@@ -1,4 +1,4 @@
-"""A custom runtime for MLServer: its own one goes through scikit-learn's interface, which is slower.
+"""A custom runtime for MLServer; its own goes through scikit-learn's interface, and is slower.
 
 Protocol V2, one FP32 tensor in, one out.
 """

@@ -99,9 +99,7 @@ def _pings(port: int, model: Model) -> Iterator[bytes]:
 
 def _create(sagemaker: Any, percentages: Sequence[int]) -> None:
     container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
-    sagemaker.create_model(
-        ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer=container
-    )
+    sagemaker.create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer=container)
     for percentage in percentages:
         sagemaker.create_endpoint_config(
             EndpointConfigName=endpoint(percentage),

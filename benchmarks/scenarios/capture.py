@@ -50,7 +50,7 @@ def _measured(
 ) -> Slices:
     slices: Slices = {}
     for number in range(plan.rounds):
-        print(f"round {number + 1}: {len(connections)} × {len(PERCENTAGES)}", file=sys.stderr)
+        print(f"round {number + 1}", file=sys.stderr)
         pools = {p: list(home.signed(server.port, p, plan.model.rows)) for p in PERCENTAGES}
         for count in connections:
             for percentage, pool in pools.items():
@@ -83,9 +83,7 @@ def _reaches(slices: Slices, percentage: int, bound: float) -> list[Reach]:
 
 def _table(slices: Slices, connections: Sequence[int]) -> Table:
     columns = ("connections", "capture", "req/s", "p50, ms", "p99, ms", "CPU µs", "kept", "CPU")
-    rows = [
-        _row(slices, percentage, count) for count in connections for percentage in PERCENTAGES
-    ]
+    rows = [_row(slices, percentage, count) for count in connections for percentage in PERCENTAGES]
     return Table("One gateway, one core", columns, rows)
 
 

@@ -12,6 +12,7 @@ OVERLOAD = 1024
 """Four times the bound on calls in flight at one instance (`router/gate.py`)."""
 
 SLICES = 3
+SECONDS_MIN = 3.0
 
 TEXT = f"""\
 The peak is the best of {SUSTAINABLE} connections. Then {OVERLOAD} connections, four times as many
@@ -26,7 +27,8 @@ def run(plan: Plan) -> Section:
         pool = server.pool(plan.model)
 
         def asked(connections: int) -> load.Slice:
-            return load.closed_loop(server.pid, server.port, pool, connections, plan.seconds)
+            seconds = max(plan.seconds, SECONDS_MIN)
+            return load.closed_loop(server.pid, server.port, pool, connections, seconds)
 
         peak = max(asked(connections).good_per_second for connections in SUSTAINABLE)
         slices, memory = [], []

@@ -101,7 +101,7 @@ def _turn(plan: Plan, contender: Contender) -> Turn:
             for connections in (FEW, MANY)
         )
         for measured in (few, many):
-            if measured.refused or measured.broken:
+            if measured.refused or measured.broken or not measured.requests:
                 raise Unavailable(
                     f"under load {measured.refused} of {measured.requests} requests were refused "
                     f"and {measured.broken} got no answer"
@@ -199,7 +199,11 @@ def _p99(rounds: Sequence[Round]) -> Spread | None:
 
 def _bars(taking_part: Sequence[Contender], rounds: Sequence[Round]) -> list[Bar]:
     return [
-        Bar(contender.title, Spread.of([turn.many.per_second for turn in turns]), _is_ours(contender))
+        Bar(
+            contender.title,
+            Spread.of([turn.many.per_second for turn in turns]),
+            _is_ours(contender),
+        )
         for contender in taking_part
         if (turns := _turns(rounds, contender.name)) and contender.name not in FLOORS
     ]

@@ -19,7 +19,7 @@ from benchmarks.contenders.modeltap import IMAGE
 from benchmarks.model import Model
 from benchmarks.results import Cell, Plan, Section, Spread, Table
 from benchmarks.signing import REGION, signed
-from modeltap import record
+from modeltap import record, settings
 from modeltap.auth.keyring import Keyring
 from modeltap.auth.sigv4 import verify
 from modeltap.capture.counters import Counters
@@ -41,7 +41,6 @@ from modeltap.nouns import (
     Instance,
     Invocation,
 )
-from modeltap.settings import Settings
 from modeltap_worker import csvrows, server, xgboost_algorithm
 from modeltap_worker.frames import Call, Reply
 
@@ -180,10 +179,10 @@ def _capturing(folder: Path, model: Model) -> Iterator[dict[str, Piece]]:
     spool.mkdir()
     fd = os.memfd_create("bench-ring")
     os.posix_fallocate(fd, 0, RING_BYTES)
-    settings = Settings(home=folder, capture_disk_stop_percent=99.9)
+    given = settings.load(home=folder, capture_disk_stop_percent=99.9)
     writer = clock.uuid4()
     counters = Counters(spool, writer)
-    capture = Capture(RingWriter(fd, writer), counters, Guard(disk, spool, settings), clock)
+    capture = Capture(RingWriter(fd, writer), counters, Guard(disk, spool, given), clock)
     exchange = _exchange(model)
     plan = exchange.plan
     assert plan is not None
@@ -248,7 +247,7 @@ async def _hop_us(folder: Path, seconds: float) -> float:
     """Send calls through a link to a worker's server, both on the loop that the worker uses."""
     path, stop = folder / "hop.sock", asyncio.Event()
     serving = asyncio.create_task(server.Server(_Echo(), "", print).serve(path, stop))
-    while not path.exists():
+    while not path.exists():  # noqa: ASYNC110 - the server tells of itself by this file alone
         await asyncio.sleep(0.01)
     links = Links(SystemClock(), 60.0)
     instance = Instance("hop", f"unix:{path}")
