@@ -1,0 +1,34 @@
+"""The scenarios by name, in the order of the page. Each measures one thing and gives a section."""
+
+from collections.abc import Callable, Mapping
+
+from benchmarks.results import Plan, Section
+from benchmarks.scenarios import (
+    capture,
+    fixed,
+    frozen,
+    idle,
+    overload,
+    peers,
+    pieces,
+    soak,
+    uploads,
+    verified,
+)
+
+Scenario = Callable[[Plan], Section]
+
+SCENARIOS: Mapping[str, Scenario] = {
+    "peers": peers.run,
+    "capture": capture.run,
+    "verified": verified.run,
+    "fixed": fixed.small,
+    "bodies": fixed.large,
+    "pieces": pieces.run,
+    "overload": overload.run,
+    "idle": idle.run,
+    "uploads": uploads.run,
+    "frozen": frozen.run,
+    "soak": soak.run,
+}
+"""What runs when nothing is named; the soak only by name."""
