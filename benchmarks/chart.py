@@ -5,7 +5,7 @@ from html import escape
 
 from benchmarks.results import Bar
 
-WIDTH, LABEL, ROW, TOP = 860, 380, 28, 44
+WIDTH, LABEL, ROW, TOP = 900, 400, 28, 44
 _STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #24292f }
   .title { font-weight: 600; font-size: 15px }
