@@ -6,6 +6,7 @@
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
     │  ├─ ResourceInUse                400
     │  ├─ ResourceNotFound             400
+    │  ├─ ResourceLimitExceeded        400  more instances than the settings allow
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
     │  ├─ PayloadTooLarge              413
@@ -60,6 +61,10 @@ class ResourceInUse(ClientError):
 
 class ResourceNotFound(ClientError):
     code = "ResourceNotFound"
+
+
+class ResourceLimitExceeded(ClientError):
+    code = "ResourceLimitExceeded"
 
 
 class UnknownOperation(ClientError):
@@ -323,6 +328,10 @@ class KeysRefused(HouseError):
 
 class LaunchFailed(HouseError):
     """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+
+
+class ArchiveRefused(LaunchFailed):
+    """A model archive breaks the rules of unpacking. Who knows its address adds it."""
 
 
 class BucketsInUse(HouseError):

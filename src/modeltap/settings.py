@@ -107,6 +107,7 @@ class Settings(BaseSettings):
     region: str = Field("us-east-1", description="AWS region to stand for")
     role: str = Field("ModeltapExecutionRole", description="name of the execution role")
 
+    instances_max: int = Field(100, description="instances of all endpoints together", ge=1)
     body_bytes_max: int = Field(
         25 * MIB, description="largest request body of an invocation, bytes"
     )

@@ -1,8 +1,9 @@
 """A model's end of the link: it gathers calls from frames, has them answered, and writes replies.
 
 One read may bring many frames; their calls are answered in order, on the loop's own thread, because
-a prediction is CPU work that no thread would hasten. PING is answered with the model's load error,
-so that a launcher can tell its user why.
+a prediction is CPU work that no thread would hasten; one call a turn of the loop, so that PING and
+CANCEL are heard between two. What waits here is bounded by what a gateway has in flight. PING is
+answered with the model's load error, so that a launcher can tell its user why.
 """
 
 import asyncio
@@ -83,6 +84,9 @@ class Connection(asyncio.Protocol):
         self._log = log
         self._decoder = Decoder()
         self._gathering: dict[int, Gathering] = {}
+        self._whole: dict[int, Gathering] = {}  # in the order of their turns
+        self._turn: asyncio.Handle | None = None
+        self._writable = True
         self._transport: asyncio.Transport
         self._draining = False
         self.closed = asyncio.get_running_loop().create_future()
@@ -92,6 +96,7 @@ class Connection(asyncio.Protocol):
         self._transport = transport
 
     def connection_lost(self, exc: Exception | None) -> None:
+        self._whole.clear()
         self.closed.set_result(None)
 
     def data_received(self, data: bytes) -> None:
@@ -105,10 +110,13 @@ class Connection(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         # Who does not read answers may not send calls: this bounds what waits here.
+        self._writable = False
         self._transport.pause_reading()
 
     def resume_writing(self) -> None:
+        self._writable = True
         self._transport.resume_reading()
+        self._take_turn()
 
     def drain(self) -> None:
         """Finish the calls that have begun, then close."""
@@ -116,7 +124,7 @@ class Connection(asyncio.Protocol):
         self._close_if_drained()
 
     def _close_if_drained(self) -> None:
-        if self._draining and not self._gathering:
+        if self._draining and not (self._gathering or self._whole):
             self._transport.close()
 
     def _take(self, frame: Frame) -> None:
@@ -128,11 +136,12 @@ class Connection(asyncio.Protocol):
             self._continue(frame)
         elif frame.kind is Kind.CANCEL:
             self._gathering.pop(frame.id, None)
+            self._whole.pop(frame.id, None)
         else:
             raise FrameError(f"{frame.kind.name} is not for a worker")
 
     def _open(self, frame: Frame) -> None:
-        if frame.id in self._gathering:
+        if frame.id in self._gathering or frame.id in self._whole:
             raise FrameError("a call was opened twice")
         self._gathering[frame.id] = Gathering(
             frames.decode_call(frame), self._algorithm.body_bytes_max
@@ -146,12 +155,24 @@ class Connection(asyncio.Protocol):
             self._finish_at_end(frame)
 
     def _finish_at_end(self, frame: Frame) -> None:
-        if not frame.end:
-            return
-        reply = self._answer(self._gathering.pop(frame.id))
-        if reply.status >= 400:
-            self._log(f"invocation answered {reply.status}")
-        self._transport.writelines(list(frames.encode_reply(frame.id, reply)))
+        if frame.end:
+            self._whole[frame.id] = self._gathering.pop(frame.id)
+            self._take_turn()
+
+    def _take_turn(self) -> None:
+        if self._turn is None and self._whole and self._writable:
+            self._turn = asyncio.get_running_loop().call_soon(self._answer_first)
+
+    def _answer_first(self) -> None:
+        self._turn = None
+        if self._whole:  # else it was cancelled, or nobody is left to hear
+            number = next(iter(self._whole))
+            reply = self._answer(self._whole.pop(number))
+            if reply.status >= 400:
+                self._log(f"invocation answered {reply.status}")
+            self._transport.writelines(list(frames.encode_reply(number, reply)))
+        self._take_turn()
+        self._close_if_drained()
 
     def _answer(self, call: Gathering) -> Reply:
         try:

@@ -148,14 +148,14 @@ _PRECEDENCE = {phase: rank for rank, phase in enumerate(Phase)}
 def plan(endpoint: Endpoint | None, placements: Iterable[Placement], view: View) -> list[Action]:
     """Say what to do now for one endpoint, or for what is left of one that is gone."""
     mine = sorted(placements, key=lambda each: (_PRECEDENCE[each.phase], each.id))
-    wanted = Counter[Slot]() if endpoint is None else _wanted(endpoint)
+    wanted = Counter[Slot]() if endpoint is None else wanted_by(endpoint)
     actions: list[Action] = [*_launches(wanted, mine), *_removals(wanted, mine, view)]
     if endpoint is not None:
         actions += _conclusion(endpoint, mine, view)
     return actions
 
 
-def _wanted(endpoint: Endpoint) -> Counter[Slot]:
+def wanted_by(endpoint: Endpoint) -> Counter[Slot]:
     """Count the instances that should stand at each slot, the next fleet's beside the serving."""
     wanted = Counter[Slot]()
     if endpoint.status not in (EndpointStatus.FAILED, EndpointStatus.DELETING):

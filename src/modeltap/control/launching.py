@@ -6,18 +6,30 @@ is away. Files are named by us: `{fleet id}-{number of the variant}.tar.gz`.
 
 Every failure leaves here as a `LaunchFailed` whose text is the endpoint's `FailureReason`: it says
 what to do. A store that does not answer is waited for: it may be starting beside us.
+
+What one model provokes must not end control: its endpoint is in `state`, so that the next control
+would end of it as well.
 """
 
 import asyncio
+import logging
+import os
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import ClassVar
 
 from modeltap.clock import Clock
 from modeltap.control.fleets import Fleet, model_spec, variant_config
-from modeltap.errors import LaunchFailed, ObjectNotFound, ObjectStoreError, StoreUnavailable
+from modeltap.errors import (
+    ArchiveRefused,
+    LaunchFailed,
+    ObjectNotFound,
+    ObjectStoreError,
+    StoreUnavailable,
+)
 from modeltap.hosting.images import Image, resolve
 from modeltap.hosting.launcher import Launcher, LaunchOrder
 from modeltap.logbook import Logbook
@@ -42,6 +54,18 @@ class LaunchProgress(Event):
     variant: str
     instance: str
     step: str
+
+
+@dataclass(frozen=True, slots=True)
+class LaunchBroke(Event):
+    """A launch failed in a way that no hand foresaw; the text is in the endpoint's reason."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    endpoint: str
+    variant: str
+    instance: str
+    error: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,12 +105,19 @@ class Launching:
     async def launch(self, berth: Berth) -> Instance:
         """Give an instance that answers. Raise `LaunchFailed`, also told in the endpoint's log."""
         try:
+            return await self._told_launch(berth)
+        except LaunchFailed:
+            raise
+        except Exception as error:  # border: see the module head
+            emit(LaunchBroke(berth.endpoint, berth.variant, berth.id, type(error).__name__))
+            raise LaunchFailed(f"This machine could not start an instance: {error}.") from error
+
+    async def _told_launch(self, berth: Berth) -> Instance:
+        try:
             return await self._launch(berth)
         except LaunchFailed as error:
             self._tell(berth, str(error))
             raise
-        except OSError as error:
-            raise LaunchFailed(f"This machine could not start an instance: {error}.") from error
 
     async def _launch(self, berth: Berth) -> Instance:
         spec = model_spec(berth.fleet, berth.variant)
@@ -111,7 +142,10 @@ class Launching:
             ),
         )
         self._tell(berth, f"loading {spec.name}")
-        return await self._launcher.launch(order)
+        try:
+            return await self._launcher.launch(order)
+        except ArchiveRefused as error:
+            raise LaunchFailed(f"Model data at {spec.model_data_url}: {error}") from error
 
     async def _artifact(self, berth: Berth, url: str | None) -> Path:
         """Give the variant's archive, fetched by the first who needs it."""
@@ -136,7 +170,8 @@ class Launching:
             part.unlink(missing_ok=True)
             try:
                 await self._fetch(url, part)
-                part.rename(path)
+                await asyncio.to_thread(_sync, part)
+                part.rename(path)  # durable first: what has its name is never fetched again
                 return
             except StoreUnavailable as error:
                 if self._clock.monotonic() >= deadline:
@@ -155,6 +190,11 @@ class Launching:
     def _tell(self, berth: Berth, step: str) -> None:
         self._logbook.append(endpoint_log_group(berth.endpoint), _stream(berth), step)
         emit(LaunchProgress(berth.endpoint, berth.variant, berth.id, step))
+
+
+def _sync(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
 
 
 def _stream(berth: Berth) -> str:

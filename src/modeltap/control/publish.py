@@ -2,7 +2,9 @@
 
 Control writes the file beside the old one, syncs it, renames it, and syncs the folder: a reader
 sees one whole table or the other, also after a loss of power. Generations only grow: a new control
-goes on from the number in the file that it finds.
+goes on from the number in the file that it finds. Where there is none that it can read, it begins
+at the time in milliseconds: a table of an earlier control, still served by a gateway, is older. A
+file that cannot be read is set aside as `routing.json.damaged`.
 
 A gateway is live if its status socket accepts. Told `reload`, it answers with the generation that
 it serves and its calls in flight by instance. One that accepts and then stays silent for
@@ -10,15 +12,20 @@ it serves and its calls in flight by instance. One that accepts and then stays s
 """
 
 import asyncio
+import logging
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
 import orjson
 
+from modeltap.clock import Clock
+from modeltap.errors import UnreadableTable
 from modeltap.nouns import Route, RoutingTable
 from modeltap.router.table import decode, encode
+from modeltap.telemetry import Event, emit
 from modeltap_worker.socketpath import short_path
 
 ANSWER_SECONDS_MAX = 2.0
@@ -33,29 +40,40 @@ class GatewayView:
     outstanding: Mapping[str, int]
 
 
+@dataclass(frozen=True, slots=True)
+class TableSetAside(Event):
+    """The routing file could not be read; it is written anew from `state` and what runs."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    reason: str
+
+
 SILENT = GatewayView(generation=-1, outstanding={})
 
 
 class Publisher:
     """The one writer of the routing table's file."""
 
-    def __init__(self, path: Path, gateways: Path) -> None:
+    def __init__(self, path: Path, gateways: Path, clock: Clock) -> None:
         self._path = path
         self._gateways = gateways
-        self._written = decode(path.read_bytes()) if path.exists() else RoutingTable(0)
+        found = _found(path)
+        self._stands = found is not None  # there is a file, and it holds `_written`
+        self._written = found or RoutingTable(clock.now_ns() // 1_000_000)
 
     @property
     def written(self) -> RoutingTable:
-        """The table in the file."""
+        """The table in the file, once the first was written."""
         return self._written
 
     def write(self, routes: Mapping[str, Route]) -> None:
         """Make these the routes, under the next generation, unless they are already."""
-        if routes == self._written.routes and self._written.generation > 0:
+        if self._stands and routes == self._written.routes:
             return
         table = RoutingTable(self._written.generation + 1, routes)
         _replace(self._path, encode(table))
-        self._written = table
+        self._written, self._stands = table, True
 
     async def survey(self) -> list[GatewayView]:
         """Nudge every gateway to the file, and give what the live ones say."""
@@ -81,6 +99,17 @@ async def _ask(socket: Path) -> GatewayView | None:
         return SILENT
     finally:
         writer.close()
+
+
+def _found(path: Path) -> RoutingTable | None:
+    try:
+        return decode(path.read_bytes())
+    except FileNotFoundError:
+        return None
+    except UnreadableTable as error:
+        emit(TableSetAside(str(error)))
+        path.replace(path.with_name(f"{path.name}.damaged"))
+        return None
 
 
 def _replace(path: Path, data: bytes) -> None:

@@ -15,9 +15,9 @@ adopted, the table is computed anew. A status is written only over the version i
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from modeltap.clock import Clock
 from modeltap.control.endpoints import (
@@ -42,6 +42,7 @@ from modeltap.control.endpoints import (
 from modeltap.control.fleets import Fleet
 from modeltap.control.launching import Berth, Launching
 from modeltap.control.publish import GatewayView, Publisher
+from modeltap.control.watch import Spawn, Watch
 from modeltap.errors import LaunchFailed, StaleVersion, StateUnusable
 from modeltap.hosting.launcher import Launcher
 from modeltap.logbook import Logbook
@@ -53,9 +54,6 @@ YOUNG_SECONDS = 10.0
 """An instance that dies younger than this rests before it is replaced."""
 REST_SECONDS_MAX = 30.0
 REASON_CHARS_MAX = 1024  # botocore: `FailureReason`
-
-Spawn = Callable[[Coroutine[Any, Any, None]], object]
-"""Run a coroutine as a task; house's own, so that it knows of every task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +75,30 @@ class InstanceDied(Event):
 
 
 @dataclass(frozen=True, slots=True)
-class StateLost(Event):
-    """The state database could not be used; the next turn tries again."""
+class InstanceHung(Event):
+    """An instance lives, but answered no ping for too long (`watch`); it is replaced."""
+
+    level: ClassVar[int] = logging.WARNING
+
+    endpoint: str
+    variant: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFailed(Event):
+    """The state database or the disk could not be used; the next turn tries again."""
 
     level: ClassVar[int] = logging.ERROR
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogsUntrimmed(Event):
+    """The logs may grow over their bounds; the next second tries again."""
+
+    level: ClassVar[int] = logging.WARNING
 
     reason: str
 
@@ -112,6 +130,7 @@ class Reconciler:
         self._since: dict[str, float] = {}  # when a placement took its phase
         self._failures = Counter[Slot]()  # in a row
         self._woken = asyncio.Event()
+        self._watch = Watch(launcher, clock, spawn, invocation_seconds_max=invocation_seconds_max)
 
     def wake(self) -> None:
         """Have the next turn begin at once; to be called on the loop."""
@@ -125,14 +144,17 @@ class Reconciler:
             try:
                 if await self.turn():
                     self.wake()
-            except StateUnusable as error:
-                emit(StateLost(error.message))
+            except (StateUnusable, OSError) as error:
+                emit(TurnFailed(str(error)))
             await self._woken.wait()
 
     async def _beat(self) -> None:
         while True:
             self.wake()
-            await asyncio.to_thread(self._logbook.trim)
+            try:
+                await asyncio.to_thread(self._logbook.trim)
+            except OSError as error:
+                emit(LogsUntrimmed(str(error)))
             await self._clock.sleep(TURN_SECONDS)
 
     async def adopt(self) -> None:
@@ -179,9 +201,16 @@ class Reconciler:
     # ------------------------------------------------------------ what is
 
     def _bury(self) -> None:
-        for each in list(self._placements.values()):
-            if each.phase is Phase.RUNNING and not self._launcher.alive(each.id):
-                self._died(each)
+        running = [each for each in self._placements.values() if each.phase is Phase.RUNNING]
+        for each in running:
+            slot = each.slot
+            if not self._launcher.alive(each.id):
+                emit(InstanceDied(slot.endpoint, slot.variant, each.id))
+                self._lost(each)
+            elif self._watch.hangs(each.id):
+                emit(InstanceHung(slot.endpoint, slot.variant, each.id))
+                self._lost(each)
+        self._watch.look(each.id for each in running if each.id in self._placements)
 
     def _end_rests(self, planned: Iterable[Placement]) -> bool:
         """Free the places of those who rested enough, once a plan has seen why they rest."""
@@ -196,9 +225,8 @@ class Reconciler:
             self._remove(placement_id)
         return bool(rested)
 
-    def _died(self, placement: Placement) -> None:
+    def _lost(self, placement: Placement) -> None:
         slot = placement.slot
-        emit(InstanceDied(slot.endpoint, slot.variant, placement.id))
         young = self._age(placement) < YOUNG_SECONDS
         self._spawn(self._launcher.stop(placement.id))  # clear away what it left
         self._remove(placement.id)

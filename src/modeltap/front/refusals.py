@@ -43,6 +43,9 @@ def _check_container(container: Document, at: str) -> None:
         raise _unserved(f"{at}.ModelDataSource other than S3Object with Gzip")
     if "Image" not in container:
         raise _missing(f"{_lower(at)}.image")
+    for key, value in container.get("Environment", {}).items():
+        if "\0" in value:
+            raise ValidationException(f"{at}.Environment: the value of {key} holds a NUL.")
 
 
 def check_endpoint_config(params: Document) -> None:

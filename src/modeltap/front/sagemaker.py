@@ -3,13 +3,15 @@
 An operation only checks and writes what is asked for; `control.reconcile` makes it so, and is woken
 after each write. What the kinds have in common stands in `kinds.py`; here are the operations with a
 will of their own, and the table of all. Statements run in a thread: a disk that syncs slowly holds
-up its own caller and nobody else.
+up its own caller and nobody else. What an endpoint asks for is counted and written under one lock,
+so that two calls at once do not pass the limit of instances together.
 """
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from functools import partial
+from threading import Lock
 
 from modeltap.clock import Clock
 from modeltap.control.endpoints import (
@@ -19,6 +21,7 @@ from modeltap.control.endpoints import (
     endpoint_of,
     status_document,
     updated,
+    wanted_by,
 )
 from modeltap.control.fleets import (
     Fleet,
@@ -31,6 +34,7 @@ from modeltap.control.fleets import (
 from modeltap.control.lifecycle import IN_PROGRESS, Event, IllegalStep
 from modeltap.errors import (
     ObjectStoreError,
+    ResourceLimitExceeded,
     StaleVersion,
     ValidationException,
 )
@@ -57,10 +61,16 @@ def sagemaker_service(
     partition: Partition,
     exists: Exists,
     wake: Callable[[], None],
+    *,
+    instances_max: int,
 ) -> Service:
-    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written."""
+    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written.
+
+    `instances_max` bounds the instances of all endpoints together.
+    """
     model = service("sagemaker")
-    sagemaker = _SageMaker(Resources(store, clock, partition, model), exists, wake)
+    resources = Resources(store, clock, partition, model)
+    sagemaker = _SageMaker(resources, exists, wake, instances_max)
     return Service(model, sagemaker.operations())
 
 
@@ -75,10 +85,14 @@ def _threaded(function: _Function) -> Operation:
 
 
 class _SageMaker:
-    def __init__(self, resources: Resources, exists: Exists, wake: Callable[[], None]) -> None:
+    def __init__(
+        self, resources: Resources, exists: Exists, wake: Callable[[], None], instances_max: int
+    ) -> None:
         self._resources = resources
         self._exists = exists
         self._wake = wake
+        self._instances_max = instances_max
+        self._asking = Lock()
 
     def operations(self) -> dict[str, Operation]:
         """Bind the tables at the end of this module."""
@@ -147,7 +161,9 @@ class _SageMaker:
         if self._resources.store.get(ENDPOINT.kind, name) is not None:
             raise self._resources.taken(ENDPOINT, name)
         endpoint = created(name, self._fleet(params))
-        return self._resources.create(ENDPOINT, params, status_document(endpoint))
+        with self._asking:
+            self._check_limit(None, endpoint)
+            return self._resources.create(ENDPOINT, params, status_document(endpoint))
 
     def describe_endpoint(self, params: Document) -> Document:
         resource = self._resources.find(ENDPOINT, params["EndpointName"])
@@ -204,13 +220,39 @@ class _SageMaker:
         while True:
             resource = self._resources.find(ENDPOINT, name)
             try:
-                status = status_document(change(endpoint_of(resource)))
-                now = self._resources.clock.now_ns()
-                return self._resources.store.put_status(resource, status, now)
+                with self._asking:
+                    return self._write(resource, change(endpoint_of(resource)))
             except IllegalStep as error:
                 raise _illegal(resource, error) from error
             except StaleVersion:
                 continue
+
+    def _write(self, resource: Resource, endpoint: Endpoint) -> Resource:
+        self._check_limit(endpoint_of(resource), endpoint)
+        now = self._resources.clock.now_ns()
+        return self._resources.store.put_status(resource, status_document(endpoint), now)
+
+    def _check_limit(self, before: Endpoint | None, after: Endpoint) -> None:
+        """Refuse what would be one instance too many (contract §2.7).
+
+        While a fleet is built the one that serves stands beside it: both count, as on AWS.
+        """
+        delta = wanted_by(after).total() - (wanted_by(before).total() if before else 0)
+        endpoints = map(endpoint_of, self._resources.store.every(ENDPOINT.kind))
+        utilization = sum(wanted_by(endpoint).total() for endpoint in endpoints)
+        if delta > 0 and utilization + delta > self._instances_max:
+            raise ResourceLimitExceeded(
+                f"The account-level service limit '{_instance_type(after)} for endpoint usage' is "
+                f"{self._instances_max} Instances, with current utilization of {utilization} "
+                f"Instances and a request delta of {delta} Instances. Please contact AWS support "
+                "to request an increase for this limit. (modeltap: all types and endpoints count; "
+                "the limit is the setting instances_max.)"
+            )
+
+
+def _instance_type(endpoint: Endpoint) -> str:
+    fleet = endpoint.next or endpoint.serving
+    return str(fleet.config["ProductionVariants"][0]["InstanceType"]) if fleet else ""
 
 
 def _retained(params: Document) -> set[str]:

@@ -9,7 +9,7 @@ extended headers may be as large as the archive says:
   descriptor without following links, and a file is only ever created, never opened anew;
 * bytes, files, headers and the gain of the compression are bounded while they stream.
 
-What is refused is a `LaunchFailed`, whose text is read by the user as a `FailureReason`.
+What is refused is an `ArchiveRefused`, whose text is read by the user in a `FailureReason`.
 """
 
 import gzip
@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from modeltap.errors import LaunchFailed
+from modeltap.errors import ArchiveRefused, LaunchFailed
 
 _BLOCK = tarfile.BLOCKSIZE
 _PIECE = 1024 * 1024
@@ -60,8 +60,8 @@ class _Member:
 def unpack(archive: Path, into: Path, *, limits: Limits | None = None) -> None:
     """Unpack a gzipped tar into the existing, empty folder `into`.
 
-    Files are 0600, folders 0700. Raise `LaunchFailed` at the first member that breaks a rule;
-    what was written by then stays in `into`.
+    Files are 0600, folders 0700. Raise `ArchiveRefused` at the first member that breaks a rule, or
+    `LaunchFailed` if this machine cannot hold it; what was written by then stays in `into`.
     """
     try:
         with _opened(archive, limits or Limits()) as stream, _folder(into) as root:
@@ -257,8 +257,8 @@ def _shown(name: str) -> str:
     return ascii(name[:80])
 
 
-def _refused(why: str) -> LaunchFailed:
-    return LaunchFailed(
+def _refused(why: str) -> ArchiveRefused:
+    return ArchiveRefused(
         f"The model archive is refused: {why}. "
         "Pack it anew with `tar -czf model.tar.gz -C FOLDER .` and upload it."
     )

@@ -5,17 +5,21 @@ written last, tells that it is whole: what a killed builder left has none, and i
 per environment lets one builder work while others wait for it. Only wheels are installed: building
 a package would run its code here and need compilers.
 
+`close` ends what is being built, so that a server that is told to stop leaves no builder behind.
+
 The models' Python is the version that runs modeltap, because only that is surely here.
 """
 
 import fcntl
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +33,7 @@ Progress = Callable[[str], None]
 
 _READY = "ready"
 _LINES_SHOWN = 8
+_LOCK_POLL_SECONDS = 0.1
 
 
 class Environments:
@@ -36,6 +41,7 @@ class Environments:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._steps = _Steps()
 
     def ensure(self, image: Image, progress: Progress) -> Path:
         """Give the Python of the image's environment, building it at first use.
@@ -45,10 +51,25 @@ class Environments:
         home = self._folder / _name(image)
         if not _is_ready(home, image):
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with _locked(home.with_name(f"{home.name}.lock")) as lock:
+            with self._locked(home.with_name(f"{home.name}.lock"), image) as lock:
                 if not _is_ready(home, image):
-                    _Build(home, image, progress, lock).run()
+                    _Build(home, image, progress, lock, self._steps).run()
         return _python(home)
+
+    def close(self) -> None:
+        """End every building; those that wait for one give up. From any thread, for good."""
+        self._steps.close()
+
+    @contextmanager
+    def _locked(self, path: Path, image: Image) -> Iterator[int]:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            while not _try_lock(lock):
+                if self._steps.closed.wait(_LOCK_POLL_SECONDS):
+                    raise LaunchFailed(_failure(image, _STOPPED))
+            yield lock
+        finally:
+            os.close(lock)
 
 
 def _name(image: Image) -> str:
@@ -69,14 +90,48 @@ def _pins(image: Image) -> str:
     return "".join(f"{package}\n" for package in image.packages)
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[int]:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _try_lock(lock: int) -> bool:
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield lock
-    finally:
-        os.close(lock)
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+class _Steps:
+    """The commands that run now, so that they can be ended together."""
+
+    def __init__(self) -> None:
+        self.closed = threading.Event()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._lock = threading.Lock()
+
+    def close(self) -> None:
+        self.closed.set()
+        with self._lock:
+            for process in self._running:
+                _kill(process)
+
+    @contextmanager
+    def running(self, process: subprocess.Popen[str]) -> Iterator[None]:
+        """Count a process in until it was waited for; it is ended at once after `close`."""
+        with self._lock:
+            self._running.add(process)
+        if self.closed.is_set():
+            _kill(process)
+        try:
+            with process:
+                yield
+        finally:
+            with self._lock:
+                self._running.discard(process)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    """End a command with all that it started; it leads a group of its own."""
+    if process.returncode is None:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +142,7 @@ class _Build:
     image: Image
     progress: Progress
     lock: int
+    steps: _Steps
 
     def run(self) -> None:
         self.progress(f"building the environment of {self.image.name} (first use; it is kept)")
@@ -112,14 +168,20 @@ class _Build:
             errors="replace",
             env=variables,
             pass_fds=(self.lock,),  # a builder that is killed leaves uv at work: it holds on, too
+            start_new_session=True,
         )
-        with process:
+        with self.steps.running(process):
             assert process.stdout is not None
             for line in process.stdout:
                 last.append(line.strip())
                 self.progress(line.rstrip())
+        if self.steps.closed.is_set():
+            raise LaunchFailed(_failure(self.image, _STOPPED))
         if process.returncode != 0:
             raise LaunchFailed(_failure(self.image, " ".join(last)))
+
+
+_STOPPED = "modeltap was stopped meanwhile."
 
 
 def _failure(image: Image, said: str) -> str:

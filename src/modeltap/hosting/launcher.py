@@ -51,8 +51,11 @@ class Launcher(Protocol):
         """Give an instance that answered its first ping. Raise `LaunchFailed`; nothing is left."""
         ...
 
-    async def probe(self, instance: str) -> bool:
-        """Tell whether an instance answers a ping with its model loaded."""
+    async def probe(self, instance: str, seconds_max: float) -> bool:
+        """Tell whether an instance answers a ping in that time, with its model loaded.
+
+        One that is in the middle of predictions answers after them.
+        """
         ...
 
     def alive(self, instance: str) -> bool:
@@ -60,7 +63,7 @@ class Launcher(Protocol):
         ...
 
     async def adopt(self) -> list[Adopted]:
-        """Give every instance that runs and answers; end and clear away all others."""
+        """Give every instance that serves, or may be busy; end and clear away all others."""
         ...
 
     async def stop(self, instance: str) -> None:

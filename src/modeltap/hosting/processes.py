@@ -84,7 +84,7 @@ class ProcessLauncher:
             await asyncio.to_thread(_furnish, folder, order)
             self._children[order.id] = _start(folder, order, self._life)
             await self._until_ready(order)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # ValueError: a variable that holds a NUL
             await self.stop(order.id)
             raise _not_healthy(order, f"It could not be started: {error}.") from error
         except BaseException:  # a cancelled launch leaves nothing either
@@ -93,40 +93,43 @@ class ProcessLauncher:
         emit(InstanceStarted(order.id, order.endpoint, order.variant))
         return _instance(folder)
 
-    async def probe(self, instance: str) -> bool:
-        """Tell whether an instance answers a ping with its model loaded.
+    async def probe(self, instance: str, seconds_max: float) -> bool:
+        """Tell whether an instance answers a ping in that time, with its model loaded.
 
-        A worker in the middle of a prediction answers after it: False is no proof of death.
+        A worker in the middle of a prediction answers after it.
         """
-        return await _ping(self._folder(instance) / spec.SOCKET) == ""
+        return await _ping(self._folder(instance) / spec.SOCKET, seconds_max) == ""
 
     def alive(self, instance: str) -> bool:
         """Tell whether an instance's process lives: whether its lock is held."""
         child = self._children.get(instance)
-        if child is not None:
-            child.poll()  # reaps it
+        if child is not None and child.poll() is not None:
+            return False  # and reaped; a process that the model forked may still hold the lock
         return _is_locked(self._folder(instance) / spec.LOCK)
 
     async def adopt(self) -> list[Adopted]:
-        """Give every instance that runs and answers; end and clear away all others.
+        """Give every instance that serves, or may be busy; end and clear away all others.
 
         One that a killed control had just started is among the others: its model is still loading.
         """
         self._instances.mkdir(mode=0o700, parents=True, exist_ok=True)
-        adopted: list[Adopted] = []
-        for folder in sorted(self._instances.iterdir()):
-            found = await self._found(folder)
-            if found is None:
-                await self.stop(folder.name)
-            else:
-                emit(InstanceAdopted(found.instance.id, found.endpoint, found.variant))
-                adopted.append(found)
-        return adopted
+        folders = sorted(self._instances.iterdir())
+        found = await asyncio.gather(*(self._adopt_or_stop(folder) for folder in folders))
+        return [each for each in found if each is not None]
+
+    async def _adopt_or_stop(self, folder: Path) -> Adopted | None:
+        found = await self._found(folder)
+        if found is None:
+            await self.stop(folder.name)
+        else:
+            emit(InstanceAdopted(found.instance.id, found.endpoint, found.variant))
+        return found
 
     async def stop(self, instance: str) -> None:
         """Ask an instance to finish, end it if it does not, and clear it away. Idempotent.
 
-        SIGTERM, and after `stop_seconds_max` SIGKILL to its whole process group.
+        SIGTERM, and after `stop_seconds_max` SIGKILL to its whole process group; SIGKILL at once
+        for one of an earlier house, of whose callers none is left.
         """
         folder = self._folder(instance)
         if self._pid(instance) is not None:
@@ -147,7 +150,7 @@ class ProcessLauncher:
         while self._clock.monotonic() < deadline:
             if child.poll() is not None:
                 raise _not_healthy(order, _death(child.returncode))
-            load_error = await _ping(path) if path.exists() else None
+            load_error = await _ping(path, PING_SECONDS_MAX) if path.exists() else None
             if load_error:
                 raise _not_healthy(order, load_error)
             if load_error is not None:
@@ -162,15 +165,24 @@ class ProcessLauncher:
             told = Spec.decode(_read(folder / spec.SPEC))
         except (OSError, ValueError):
             return None
-        if told.instance != folder.name or await _ping(folder / spec.SOCKET) != "":
+        if told.instance != folder.name or not await self._serves(folder):
             return None
         return Adopted(_instance(folder), told.endpoint, told.variant, told.fleet)
 
+    async def _serves(self, folder: Path) -> bool:
+        """Tell whether a worker answers, or takes calls of this house and may be busy with one."""
+        path = folder / spec.SOCKET
+        load_error = await _ping(path, PING_SECONDS_MAX)
+        if load_error is None and path.exists():
+            return _has_open(_holder(folder), self._life)
+        return load_error == ""
+
     async def _end(self, instance: str) -> bool:
         """Signal until the process is gone; tell whether it had to be killed."""
-        self._signal(instance, signal.SIGTERM)
-        if await self._gone(instance):
-            return False
+        if _has_open(self._pid(instance), self._life):
+            self._signal(instance, signal.SIGTERM)
+            if await self._gone(instance):
+                return False
         self._signal(instance, signal.SIGKILL)
         await self._gone(instance)
         return True
@@ -316,10 +328,21 @@ def _holder(folder: Path) -> int | None:
     return pid if os.fsencode(folder / spec.SPEC) in arguments else None
 
 
-async def _ping(path: Path) -> str | None:
+def _has_open(pid: int | None, descriptor: int) -> bool:
+    """Tell whether a process has a file of ours open: the life pipe tells whose worker it is."""
+    ours = os.fstat(descriptor)
+    with suppress(OSError):  # it has just ended
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(OSError):  # it has just closed this one
+                if os.path.samestat(ours, path.stat()):
+                    return True
+    return False
+
+
+async def _ping(path: Path, seconds_max: float) -> str | None:
     """Ping a worker: its load error, empty if its model is loaded; None if it does not answer."""
     try:
-        async with asyncio.timeout(PING_SECONDS_MAX):
+        async with asyncio.timeout(seconds_max):
             with short_path(path) as name:
                 reader, writer = await asyncio.open_unix_connection(name)
             try:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from modeltap.auth.keyring import Keyring
@@ -16,7 +17,7 @@ from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
 from modeltap.gateway.asgi import UvicornProtocol
 from modeltap.hosting.environments import Environments, Progress
-from modeltap.hosting.images import Image
+from modeltap.hosting.images import KNOWN, Image
 from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
@@ -34,10 +35,18 @@ async def serve(process: Process) -> None:
     stores = Stores(settings, keys.first())
     store = Store.open(layout.database)
     tasks = Tasks(process)
-    reconciler = _reconciler(process, store, stores, tasks)
+    environments = Environments(layout.environments)
+    reconciler = _reconciler(process, store, stores, environments, tasks)
     partition = settings.partition
     services = {
-        "sagemaker": sagemaker_service(store, clock, partition, _exists(stores), reconciler.wake),
+        "sagemaker": sagemaker_service(
+            store,
+            clock,
+            partition,
+            _exists(stores),
+            reconciler.wake,
+            instances_max=settings.instances_max,
+        ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
     }
@@ -50,10 +59,13 @@ async def serve(process: Process) -> None:
     listener.cancel()
     await http.drain()
     await tasks.end()
+    environments.close()  # only now: a build that was stopped is no build that failed
     store.close()
 
 
-def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) -> Reconciler:
+def _reconciler(
+    process: Process, store: Store, stores: Stores, environments: Environments, tasks: Tasks
+) -> Reconciler:
     settings, clock, layout = process.settings, process.clock, process.settings.layout
     launcher = ProcessLauncher(
         layout.instances,
@@ -64,7 +76,7 @@ def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) ->
     logbook = Logbook(layout.logs)
     launching = Launching(
         launcher,
-        _ensure(Environments(layout.environments)),
+        _ensure(environments),
         _fetch(stores, settings.object_bytes_max),
         logbook,
         layout.artifacts,
@@ -75,7 +87,7 @@ def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) ->
         store,
         launcher,
         launching,
-        Publisher(layout.routing, layout.gateways),
+        Publisher(layout.routing, layout.gateways, clock),
         logbook,
         clock,
         tasks.spawn,
@@ -84,8 +96,13 @@ def _reconciler(process: Process, store: Store, stores: Stores, tasks: Tasks) ->
 
 
 def _ensure(environments: Environments) -> Callable[[Image, Progress], Awaitable[Path]]:
+    # Builds take minutes: threads of their own, or statements would wait behind them. Control has
+    # one of an image built at a time, so with a thread an image none waits for another either.
+    pool = ThreadPoolExecutor(len(KNOWN), "build")
+
     async def ensure(image: Image, progress: Progress) -> Path:
-        return await asyncio.to_thread(environments.ensure, image, progress)
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(pool, environments.ensure, image, progress)
 
     return ensure
 

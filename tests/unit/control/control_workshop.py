@@ -46,6 +46,7 @@ class ChildLauncher:
         self._folder = folder
         self._children: dict[str, subprocess.Popen[bytes]] = {}
         self.launched: list[LaunchOrder] = []
+        self.silent: set[str] = set()  # these live, but answer no ping
         folder.mkdir(parents=True, exist_ok=True)
 
     async def launch(self, order: LaunchOrder) -> Instance:
@@ -59,8 +60,8 @@ class ChildLauncher:
         (self._folder / order.id).write_text(json.dumps(record))
         return self._instance(order.id)
 
-    async def probe(self, instance: str) -> bool:
-        return self.alive(instance)
+    async def probe(self, instance: str, seconds_max: float) -> bool:
+        return self.alive(instance) and instance not in self.silent
 
     def alive(self, instance: str) -> bool:
         return self._children[instance].poll() is None
@@ -217,7 +218,8 @@ class Control:
             home.clock,
             startup_seconds_max=30.0,
         )
-        self.publisher = Publisher(home.folder / "routing.json", home.folder / "gateways")
+        folder = home.folder
+        self.publisher = Publisher(folder / "routing.json", folder / "gateways", home.clock)
         self.reconciler = Reconciler(
             home.store,
             hand,

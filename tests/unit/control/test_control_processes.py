@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import xgboost
-from control_workshop import Control, Home, ids
+from control_workshop import Bucket, Control, Home, ids
 
 from modeltap.clock import SystemClock
 from modeltap.hosting.processes import ProcessLauncher
@@ -79,7 +79,7 @@ def test_an_endpoint_lives_through_a_killed_worker_and_a_new_control(home: Home,
         await control.reconciler.adopt()
         await control.turns()
         assert ids(home.routed("Live")) == replaced
-        assert [await launcher.probe(each) for each in replaced] == [True, True]
+        assert [await launcher.probe(each, 5.0) for each in replaced] == [True, True]
         home.delete("Live")
         await control.turns()
         assert home.store.get("endpoint", "Live") is None
@@ -110,4 +110,17 @@ def test_a_model_that_does_not_load_says_so(home: Home, life: int) -> None:
     )
     lines = [line.text for line in home.logbook.lines(endpoint_log_group("Live"))]
     assert lines[-1] == loaded.failure
-    assert "gzip" in str(torn.failure)
+    assert "Model data at s3://bucket/" in str(torn.failure) and "gzip" in str(torn.failure)
+
+
+def test_a_launch_that_nobody_foresaw_fails_its_endpoint_and_not_control(home: Home) -> None:
+    class Odd(Bucket):
+        async def fetch(self, uri: str, path: Path) -> None:
+            raise ZeroDivisionError("odd")
+
+    home.bucket = Odd()
+    home.create("Live", home.fleet())
+    asyncio.run(Control(home).turns())
+    endpoint = home.endpoint("Live")
+    assert endpoint.status is Status.FAILED
+    assert endpoint.failure == "This machine could not start an instance: odd."

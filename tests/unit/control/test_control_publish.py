@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from modeltap.clock import SimulatedClock
 from modeltap.control.publish import SILENT, GatewayView, Publisher
-from modeltap.errors import UnreadableTable
 from modeltap.nouns import Instance, Route, Variant
 from modeltap.router.table import decode
 from modeltap_worker.socketpath import short_path
@@ -16,14 +16,18 @@ ROUTES = {"a": Route("a", (Variant("v", 1.0, (Instance("i-1", "unix:/socket"),))
 Answer = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
 
+CLOCK = SimulatedClock()
+FIRST = CLOCK.now_ns() // 1_000_000 + 1
+
+
 def publisher(folder: Path) -> Publisher:
     (folder / "gateways").mkdir(exist_ok=True)
-    return Publisher(folder / "routing.json", folder / "gateways")
+    return Publisher(folder / "routing.json", folder / "gateways", CLOCK)
 
 
 def test_the_first_table_is_written_also_when_it_is_empty(tmp_path: Path) -> None:
     publisher(tmp_path).write({})
-    assert decode((tmp_path / "routing.json").read_bytes()).generation == 1
+    assert decode((tmp_path / "routing.json").read_bytes()).generation == FIRST
     assert (tmp_path / "routing.json").stat().st_mode & 0o777 == 0o600
 
 
@@ -31,19 +35,30 @@ def test_generations_grow_with_changes_alone_and_across_restarts(tmp_path: Path)
     first = publisher(tmp_path)
     for _ in range(2):
         first.write(ROUTES)
-    assert first.written.generation == 1
+    assert first.written.generation == FIRST
     again = publisher(tmp_path)
     assert again.written == first.written
     again.write(ROUTES)
     again.write({})
-    assert (again.written.generation, again.written.routes) == (2, {})
+    assert (again.written.generation, again.written.routes) == (FIRST + 1, {})
     assert [path.name for path in tmp_path.glob("routing*")] == ["routing.json"]
 
 
-def test_a_table_of_an_unknown_form_is_no_table_to_go_on_from(tmp_path: Path) -> None:
-    (tmp_path / "routing.json").write_bytes(b"{}")
-    with pytest.raises(UnreadableTable):
-        publisher(tmp_path)
+@pytest.mark.parametrize("damaged", [b"", b"{}", b'{"version": 2}', b"\xff", None])
+def test_from_a_damaged_or_lost_file_control_goes_on_above_what_gateways_serve(
+    tmp_path: Path, damaged: bytes | None
+) -> None:
+    first = publisher(tmp_path)
+    for routes in (ROUTES, {}, ROUTES):
+        first.write(routes)
+    path = tmp_path / "routing.json"
+    path.unlink() if damaged is None else path.write_bytes(damaged)
+    CLOCK.advance(1)
+    again = publisher(tmp_path)
+    again.write({})  # also if nothing is routed: a gateway may still serve the lost table
+    assert decode(path.read_bytes()).generation > first.written.generation
+    aside = tmp_path / "routing.json.damaged"
+    assert (aside.read_bytes() if aside.exists() else None) == damaged
 
 
 def survey(folder: Path, answer: Answer) -> list[GatewayView]:

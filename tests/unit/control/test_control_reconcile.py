@@ -183,6 +183,31 @@ async def test_an_instance_that_dies_young_again_and_again_rests_longer(home: Ho
 
 
 @live
+async def test_an_instance_that_hangs_is_replaced_and_a_busy_one_is_not(home: Home) -> None:
+    """It has twice the invocation limit of 60 s, counted from its last answer."""
+
+    async def silent(seconds: int) -> None:
+        home.launcher.silent.add(hung)
+        for _ in range(seconds):
+            home.clock.advance(1)
+            await control.turns()
+        home.launcher.silent.clear()
+
+    control = await serving(home, a=2)
+    hung, fine = home.launcher.instances()
+    for _ in range(2):
+        await silent(110)
+        home.clock.advance(5)
+        await control.turns()
+    assert home.launcher.instances() == [hung, fine]
+    await silent(126)
+    assert len(home.launcher.instances()) == 2
+    assert hung not in home.launcher.instances() and fine in home.launcher.instances()
+    assert ids(home.routed("Live")) == set(home.launcher.instances())
+    assert home.endpoint("Live").status is Status.IN_SERVICE
+
+
+@live
 async def test_a_new_control_adopts_what_runs(home: Home) -> None:
     await (await serving(home, a=2)).die()
     instances, generation = home.launcher.instances(), home.table.generation

@@ -26,6 +26,7 @@ SESSION = boto3.Session()  # reads botocore's models once
 
 PARTITION = Partition("123456789012", "us-east-1")
 ROLE = "ModeltapExecutionRole"
+INSTANCES_MAX = 10
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret"
 
 
@@ -70,7 +71,12 @@ def app(world: World) -> AwsApp:
     clock = SystemClock()
     services = {
         "sagemaker": sagemaker_service(
-            world.store, clock, PARTITION, exists=world.exists, wake=world.wake
+            world.store,
+            clock,
+            PARTITION,
+            exists=world.exists,
+            wake=world.wake,
+            instances_max=INSTANCES_MAX,
         ),
         "sts": sts_service(PARTITION, ROLE),
         "iam": iam_service(PARTITION, ROLE),

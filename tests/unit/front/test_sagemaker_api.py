@@ -123,6 +123,7 @@ def test_one_container_given_as_a_list_or_a_data_source_is_one_model(client: Any
         ({"Containers": [CONTAINER, CONTAINER]}, "inference pipeline"),
         ({"PrimaryContainer": {**CONTAINER, "Mode": "MultiModel"}}, "Mode MultiModel"),
         ({"PrimaryContainer": {"ModelPackageName": "p"}}, "PrimaryContainer.ModelPackageName"),
+        ({"PrimaryContainer": {**CONTAINER, "Environment": {"A": "a\0b"}}}, "value of A"),
         (
             {"PrimaryContainer": {"ModelDataUrl": ARCHIVE}},
             "Value null at 'primaryContainer.image' failed to satisfy constraint: "

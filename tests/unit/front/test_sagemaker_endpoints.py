@@ -1,11 +1,12 @@
 """An endpoint's life, seen through a real boto3 client (contract §1.3, §1.4, §2.6)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from sagemaker_server import World, serving
+from sagemaker_server import INSTANCES_MAX, World, serving
 
 from modeltap.control.endpoints import endpoint_of
 from modeltap.control.lifecycle import Event
@@ -274,3 +275,56 @@ def test_only_deployments_at_once_are_taken(world: World, client: Any) -> None:
     assert "LastDeploymentConfig" not in describe(client)
     world.settle("Live", Event.BUILT)
     assert describe(client)["LastDeploymentConfig"] == at_once
+
+
+def limit(function: Any, **arguments: Any) -> str:
+    with pytest.raises(ClientError) as caught:
+        function(**arguments)
+    error = caught.value.response["Error"]
+    assert error["Code"] == "ResourceLimitExceeded"
+    return str(error["Message"])
+
+
+def told_limit(utilization: int, delta: int) -> str:
+    return (
+        f"The account-level service limit 'ml.m5.xlarge for endpoint usage' is {INSTANCES_MAX} "
+        f"Instances, with current utilization of {utilization} Instances and a request delta of "
+        f"{delta} Instances. Please contact AWS support to request an increase for this limit."
+    )
+
+
+def test_all_instances_together_have_a_limit(world: World, client: Any) -> None:
+    """Contract §2.7; an update counts its new fleet beside the old."""
+    config(client, "nine", a=(9, 1.0))
+    config(client, "eight", a=(8, 1.0))
+    more = {"EndpointName": "More", "EndpointConfigName": "nine"}
+    assert limit(client.create_endpoint, **more).startswith(told_limit(2, 9))
+    assert "Could not find" in refusal(client.describe_endpoint, EndpointName="More")
+    client.create_endpoint(EndpointName="More", EndpointConfigName="eight")
+    world.settle("Live", Event.BUILT)
+    again = {"EndpointName": "Live", "EndpointConfigName": "first"}
+    assert limit(client.update_endpoint, **again).startswith(told_limit(10, 2))
+    wish = {"VariantName": "a", "DesiredInstanceCount": 2}
+    wishes = {"EndpointName": "Live", "DesiredWeightsAndCapacities": [wish]}
+    ask = client.update_endpoint_weights_and_capacities
+    assert limit(ask, **wishes).startswith(told_limit(10, 1))
+    world.settle("More", Event.BUILD_FAILED, "no")  # a failed endpoint has no instances
+    ask(**wishes)
+    world.settle("Live", Event.BUILT)
+    client.delete_endpoint(EndpointName="Live")
+    client.create_endpoint(EndpointName="Third", EndpointConfigName="nine")
+
+
+def test_calls_at_once_do_not_pass_the_limit_together(world: World, client: Any) -> None:
+    config(client, "five", a=(5, 1.0))
+
+    def create(number: int) -> bool:
+        try:
+            client.create_endpoint(EndpointName=f"e{number}", EndpointConfigName="five")
+        except ClientError as error:
+            assert error.response["Error"]["Code"] == "ResourceLimitExceeded"
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(create, range(8))) == 1

@@ -152,6 +152,32 @@ def test_a_build_that_fails_tells_why_and_leaves_nothing_ready(environments: Env
         assert len(reason) <= 1024
 
 
+def test_close_ends_a_build_and_those_who_wait_for_one(tmp_path: Path) -> None:
+    folder = tmp_path / "environments"
+    builds, waits = Environments(folder), Environments(folder)
+    reasons: list[str] = []
+
+    def build(progress: str) -> None:
+        if reasons:
+            return
+        waiter.start()
+        waits.close()
+        waiter.join()  # the lock is ours: it gave up, or this hangs
+        builds.close()
+
+    def wait() -> None:
+        with pytest.raises(LaunchFailed) as failed:
+            waits.ensure(OLD, reasons.append)
+        reasons.append(str(failed.value))
+
+    waiter = threading.Thread(target=wait)
+    with pytest.raises(LaunchFailed) as failed:
+        builds.ensure(OLD, build)
+    reasons.append(str(failed.value))
+    assert len(reasons) == 2 and all("modeltap was stopped" in reason for reason in reasons)
+    assert [path.name for path in folder.glob("*/ready")] == []
+
+
 @pytest.mark.long
 @pytest.mark.parametrize("name", KNOWN)
 @pytest.mark.parametrize("how", ["pickle", "native"])

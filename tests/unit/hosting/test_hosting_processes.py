@@ -28,6 +28,7 @@ from hosting_workshop import (
     until,
 )
 
+from modeltap.clock import SystemClock
 from modeltap.errors import LaunchFailed
 from modeltap.hosting.launcher import Adopted
 from modeltap.hosting.processes import ProcessLauncher
@@ -282,6 +283,8 @@ def test_no_artifact_and_no_python_are_told(at: Bench, tmp_path: Path, archive: 
     lost = replace(order(archive), python=tmp_path / "bin" / "python")
     with pytest.raises(LaunchFailed, match="could not be started"):
         asyncio.run(at.launcher.launch(lost))
+    with pytest.raises(LaunchFailed, match="embedded null byte"):
+        asyncio.run(at.launcher.launch(order(archive, VARIABLE="a\0b")))
     assert list(at.instances.iterdir()) == []
 
 
@@ -312,10 +315,10 @@ def test_a_killed_worker_is_seen_dead(at: Bench, archive: Path) -> None:
     async def scenario() -> None:
         await at.launcher.launch(order(archive))
         assert at.launcher.alive("i-1")
-        assert await at.launcher.probe("i-1")
+        assert await at.launcher.probe("i-1", 5.0)
         os.kill(pid_of(at), signal.SIGKILL)
         await until(lambda: not at.launcher.alive("i-1"))
-        assert not await at.launcher.probe("i-1")
+        assert not await at.launcher.probe("i-1", 5.0)
         await at.launcher.stop("i-1")
         await at.launcher.stop("i-1")
         assert not (at.instances / "i-1").exists()
@@ -383,6 +386,37 @@ def test_a_new_launcher_adopts_what_answers_and_ends_the_rest(
         await at.launcher.stop("i-2")
 
     run(scenario())
+
+
+def test_a_silent_worker_may_be_busy_for_a_new_control_but_not_for_a_new_house(
+    at: Bench, archive: Path, tmp_path: Path
+) -> None:
+    async def scenario() -> None:
+        instance = await at.launcher.launch(order(archive))
+        pid = pid_of(at)
+        os.kill(pid, signal.SIGSTOP)
+        assert not await at.launcher.probe("i-1", 0.2)
+        found = await at.another_launcher().adopt()
+        assert found == [Adopted(instance, "churn", "AllTraffic", "fleet-1")]
+        life, end_of_life = os.pipe()
+        house = ProcessLauncher(
+            at.instances, life=life, clock=SystemClock(), stop_seconds_max=1000.0
+        )
+        async with asyncio.timeout(30):  # it is not asked first
+            assert await house.adopt() == []
+        assert not at.launcher.alive("i-1")
+        assert os.listdir(at.instances) == []
+        await at.launcher.stop("i-1")
+        os.close(life)
+        os.close(end_of_life)
+
+    run(scenario())
+
+
+def test_an_instance_whose_model_left_a_fork_behind_is_dead(at: Bench, tmp_path: Path) -> None:
+    statement = "import os, time; os.fork() or (time.sleep(3), os._exit(0)); os._exit(7)"
+    with pytest.raises(LaunchFailed, match="ended with status 7"):
+        run(_launched(at.launcher, malicious(tmp_path, statement)))
 
 
 def test_a_lock_that_names_a_stranger_harms_nobody(at: Bench, archive: Path) -> None:

@@ -96,6 +96,16 @@ def test_what_comes_after_a_cancel_is_passed_over(tmp_path: Path) -> None:
     against_echo(tmp_path, scenario)
 
 
+def test_pings_and_cancels_are_heard_between_two_calls(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, log: list[str]) -> None:
+        calls = [b"".join(frames.encode_call(number, call(b"x"))) for number in (1, 2, 3)]
+        caller.send(b"".join(calls) + frames.encode_ping(4) + frames.encode_cancel(2))
+        assert (await caller.frame()).id == 4
+        assert [(await caller.reply())[0] for _ in range(2)] == [1, 3]
+
+    against_echo(tmp_path, scenario)
+
+
 FIRST, LAST = frames.encode_call(7, call(b"x" * 70_000))
 
 
