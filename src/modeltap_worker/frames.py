@@ -24,8 +24,8 @@ beyond repair, because the next frame's start is unknown. Kind 8 is kept for the
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 PART_BYTES_MAX = 64 * 1024
 """Longest part of a body in one frame."""
@@ -55,8 +55,10 @@ class Kind(IntEnum):
     CANCEL = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+class Frame(NamedTuple):  # tuples: these three are made for every call, at a third of the cost
     """One frame as it stood on the wire; `end` tells that it is the last of its call or reply."""
 
     kind: Kind
@@ -65,8 +67,7 @@ class Frame:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What OPEN says; `body` is the whole body to `encode_call`, and a first part once decoded."""
 
     content_type: str | None
@@ -75,8 +76,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What ANSWER says; `body` is the whole to `encode_reply`, and a first part once decoded."""
 
     status: int
@@ -96,11 +96,8 @@ def encode_call(number: int, call: Call) -> Iterator[bytes]:
 
 def encode_reply(number: int, reply: Reply) -> Iterator[bytes]:
     """Give the frames of one reply. Raise `FrameError` if a field is too long."""
-    head = (
-        struct.pack("!H", reply.status)
-        + _field(reply.content_type)
-        + _field(reply.custom_attributes)
-    )
+    status = _FIELD.pack(reply.status)
+    head = status + _field(reply.content_type) + _field(reply.custom_attributes)
     return _with_body(Kind.ANSWER, number, head, reply.body)
 
 
@@ -118,13 +115,17 @@ def encode_cancel(number: int) -> bytes:
 
 
 def _with_body(kind: Kind, number: int, head: bytes, body: bytes) -> Iterator[bytes]:
-    yield _frame(kind, number, head + body[:PART_BYTES_MAX], end=len(body) <= PART_BYTES_MAX)
+    if len(body) <= PART_BYTES_MAX:
+        yield _frame(kind, number, head + body, end=True)
+        return
+    whole = memoryview(body)
+    yield _frame(kind, number, head + body[:PART_BYTES_MAX], end=False)
     for start in range(PART_BYTES_MAX, len(body), PART_BYTES_MAX):
         stop = start + PART_BYTES_MAX
-        yield _frame(Kind.CHUNK, number, body[start:stop], end=stop >= len(body))
+        yield _frame(Kind.CHUNK, number, whole[start:stop], end=stop >= len(body))
 
 
-def _frame(kind: Kind, number: int, payload: bytes, *, end: bool) -> bytes:
+def _frame(kind: Kind, number: int, payload: bytes | memoryview, *, end: bool) -> bytes:
     return _HEADER.pack(len(payload), number, kind, _END if end else 0) + payload
 
 
@@ -204,8 +205,8 @@ def decode_pong(frame: Frame) -> str:
 
 def _kind(code: int) -> Kind:
     try:
-        return Kind(code)
-    except ValueError:
+        return _KINDS[code]
+    except KeyError:
         raise FrameError(f"{code} is no kind of frame") from None
 
 

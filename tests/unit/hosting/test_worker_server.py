@@ -1,7 +1,7 @@
 """A worker's server on a real socket, with a small algorithm in place of a model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -19,10 +19,15 @@ class Echo:
 
     body_bytes_max = 1_000_000
 
-    def answer(self, call: Call) -> Reply:
-        if call.body == b"fault":
-            raise ZeroDivisionError(call.body)
-        return Reply(200, call.content_type, call.custom_attributes, call.body)
+    def __init__(self, *, batches: bool = False) -> None:
+        self.batches = batches
+        self.asked: list[int] = []
+
+    def answer(self, calls: Sequence[Call]) -> list[Reply]:
+        self.asked.append(len(calls))
+        if any(call.body == b"fault" for call in calls):
+            raise ZeroDivisionError
+        return [Reply(200, call.content_type, call.custom_attributes, call.body) for call in calls]
 
     def too_large(self) -> Reply:
         return Reply(413, None, None, b"")
@@ -50,7 +55,7 @@ def against_echo(folder: Path, scenario: Scenario) -> None:
     async def whole() -> None:
         log: list[str] = []
         async with (
-            served(folder, Server(Echo(), "", log.append)) as instance,
+            served(folder, Server(Echo(), log.append)) as instance,
             calling(instance) as caller,
         ):
             await scenario(caller, log)
@@ -142,7 +147,7 @@ def test_a_peer_that_does_not_read_is_not_lost(tmp_path: Path) -> None:
 def test_a_model_that_did_not_load_says_so_to_ping_and_call(tmp_path: Path) -> None:
     async def whole() -> None:
         log: list[str] = []
-        server = Server(NotLoaded("no file"), "no file", log.append)
+        server = Server(NotLoaded("no file"), log.append, load_error="no file")
         async with served(tmp_path, server) as instance, calling(instance) as caller:
             caller.send(frames.encode_ping(3))
             assert frames.decode_pong(await caller.frame()) == "no file"
