@@ -16,8 +16,8 @@ from collections.abc import Sequence
 import numpy as np
 
 _SNIFFED_CHARACTERS = 512
-_USUAL = b"0123456789+-.eE,\n\r naN"
-"""All that stands in numbers and NaN. Infinity is not among it: XGBoost refuses it."""
+_NUMPYS_SPACES = "\x1c\x1d\x1e\x1f"
+"""What NumPy strips from a number and Python's `float` does not."""
 
 
 def parse(text: str) -> np.ndarray:
@@ -71,22 +71,29 @@ def _lines(text: bytes) -> int:
 
 def _read(text: bytes, count: int, columns: int) -> np.ndarray | None:
     """Read `count` lines; None if anything is unusual, as a blank line is, which NumPy skips."""
-    if text.translate(None, _USUAL):
-        return None
-    lines = _filled(text).decode("ascii").split("\n")
     try:
-        rows = np.loadtxt(lines, dtype=np.float32, comments=None, delimiter=",", ndmin=2)
+        plain = text.decode("ascii")
+    except UnicodeDecodeError:
+        return None
+    if any(space in plain for space in _NUMPYS_SPACES):
+        return None
+    rows = _numbers(plain)
+    if rows is None:
+        rows = _numbers(_filled(plain))
+    if rows is None or rows.shape != (count, columns):
+        return None
+    # Infinite is also a number too large for float32: XGBoost's own words tell of it.
+    return None if np.isinf(rows).any() else rows
+
+
+def _numbers(text: str) -> np.ndarray | None:
+    try:
+        return np.loadtxt(text.split("\n"), dtype=np.float32, comments=None, delimiter=",", ndmin=2)
     except ValueError:
         return None
-    # A number too large for float32 has become infinite: XGBoost's own words tell of it.
-    return rows if rows.shape == (count, columns) and not np.isinf(rows).any() else None
 
 
-def _filled(text: bytes) -> bytes:
+def _filled(text: str) -> str:
     """Write NaN where a field is empty: NumPy knows no missing values."""
-    if text.startswith(b","):
-        text = b"nan" + text
-    if text.endswith(b","):
-        text += b"nan"
-    text = text.replace(b",\n", b",nan\n").replace(b"\n,", b"\nnan,")
-    return text.replace(b",,", b",nan,").replace(b",,", b",nan,")
+    text = f"\n{text}\n".replace(",\n", ",nan\n").replace("\n,", "\nnan,")
+    return text.replace(",,", ",nan,").replace(",,", ",nan,")[1:-1]

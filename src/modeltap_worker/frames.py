@@ -190,7 +190,7 @@ def decode_call(frame: Frame) -> Call:
 
 def decode_reply(frame: Frame) -> Reply:
     """Read an ANSWER frame. Raise `FrameError`."""
-    (status,) = _unpack(_FIELD, frame.payload, 0)
+    status = _number(frame.payload, 0)
     if not 100 <= status <= 599:
         raise FrameError(f"{status} is no HTTP status")
     content_type, at = _text(frame.payload, _FIELD.size)
@@ -217,7 +217,7 @@ def _ended(flags: int) -> bool:
 
 
 def _text(payload: bytes, at: int) -> tuple[str | None, int]:
-    (length,) = _unpack(_FIELD, payload, at)
+    length = _number(payload, at)
     at += _FIELD.size
     if length == _ABSENT:
         return None, at
@@ -230,7 +230,8 @@ def _text(payload: bytes, at: int) -> tuple[str | None, int]:
         raise FrameError("a field is not UTF-8") from None
 
 
-def _unpack(form: struct.Struct, payload: bytes, at: int) -> tuple[int]:
-    if len(payload) - at < form.size:
-        raise FrameError("a frame ends within a field")
-    return form.unpack_from(payload, at)
+def _number(payload: bytes, at: int) -> int:
+    try:
+        return payload[at] << 8 | payload[at + 1]
+    except IndexError:
+        raise FrameError("a frame ends within a field") from None
