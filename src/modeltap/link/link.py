@@ -8,19 +8,14 @@ runs a stranger's model and is not trusted. A worker that breaks the frame forma
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import cast
 
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
+from modeltap.link.bounds import ANSWER_BYTES_MAX, fits_header
 from modeltap.nouns import Answer, Instance, Invocation
 from modeltap_worker import frames
-
-ANSWER_BYTES_MAX = 25 * 1024 * 1024
-"""Longest answer of a model, as long as the longest request (contract §2.8)."""
-
-_HEADER_SAFE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 @dataclass(slots=True, eq=False)
@@ -204,6 +199,4 @@ def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
 
 
 def _fits_headers(reply: frames.Reply) -> bool:
-    """Tell whether the fields may stand in an HTTP header: one line each."""
-    fields = (reply.content_type or "", reply.custom_attributes or "")
-    return all(_HEADER_SAFE.fullmatch(text) for text in fields)
+    return fits_header(reply.content_type) and fits_header(reply.custom_attributes)
