@@ -44,7 +44,7 @@ def together(bodies: Sequence[bytes], columns: int) -> tuple[np.ndarray, list[in
     """
     texts = [body.strip() for body in bodies]
     counts = [_lines(text) for text in texts]
-    if all(counts):
+    if texts and all(counts):
         rows = _read(b"\n".join(texts), sum(counts), columns)
         if rows is not None:
             return rows, counts

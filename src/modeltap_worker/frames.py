@@ -23,7 +23,6 @@ beyond repair, because the next frame's start is unknown. Kind 8 is kept for the
 """
 
 import struct
-from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -88,13 +87,13 @@ class Reply(NamedTuple):
 # ---------------------------------------------------------------- writing
 
 
-def encode_call(number: int, call: Call) -> Iterator[bytes]:
+def encode_call(number: int, call: Call) -> list[bytes]:
     """Give the frames of one call. Raise `FrameError` if a field is too long."""
     head = _field(call.content_type) + _field(call.accept) + _field(call.custom_attributes)
     return _with_body(Kind.OPEN, number, head, call.body)
 
 
-def encode_reply(number: int, reply: Reply) -> Iterator[bytes]:
+def encode_reply(number: int, reply: Reply) -> list[bytes]:
     """Give the frames of one reply. Raise `FrameError` if a field is too long."""
     status = _FIELD.pack(reply.status)
     head = status + _field(reply.content_type) + _field(reply.custom_attributes)
@@ -114,15 +113,15 @@ def encode_cancel(number: int) -> bytes:
     return _frame(Kind.CANCEL, number, b"", end=True)
 
 
-def _with_body(kind: Kind, number: int, head: bytes, body: bytes) -> Iterator[bytes]:
+def _with_body(kind: Kind, number: int, head: bytes, body: bytes) -> list[bytes]:
     if len(body) <= PART_BYTES_MAX:
-        yield _frame(kind, number, head + body, end=True)
-        return
+        return [_frame(kind, number, head + body, end=True)]
     whole = memoryview(body)
-    yield _frame(kind, number, head + body[:PART_BYTES_MAX], end=False)
+    encoded = [_frame(kind, number, head + body[:PART_BYTES_MAX], end=False)]
     for start in range(PART_BYTES_MAX, len(body), PART_BYTES_MAX):
         stop = start + PART_BYTES_MAX
-        yield _frame(Kind.CHUNK, number, whole[start:stop], end=stop >= len(body))
+        encoded.append(_frame(Kind.CHUNK, number, whole[start:stop], end=stop >= len(body)))
+    return encoded
 
 
 def _frame(kind: Kind, number: int, payload: bytes | memoryview, *, end: bool) -> bytes:

@@ -144,8 +144,9 @@ class XGBoostAlgorithm:
         try:
             text = body.strip().decode()
             if kind == "csv":
-                return xgboost.DMatrix(csvrows.parse(text))
-            return xgboost.DMatrix(libsvm.parse(text, from_one=self._rules.libsvm_from_one))
+                return xgboost.DMatrix(csvrows.parse(text), nthread=1)
+            rows = libsvm.parse(text, from_one=self._rules.libsvm_from_one)
+            return xgboost.DMatrix(rows, nthread=1)
         except (ValueError, OverflowError, csv.Error, XGBoostError) as error:
             raise Refused(
                 415,

@@ -14,6 +14,7 @@ import collections
 import itertools
 import json
 import pickle
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,8 +36,9 @@ Predict = Callable[[np.ndarray], np.ndarray]
 _ERROR_CHARACTERS_MAX = 200  # so that the reasons of both readings fit into one FailureReason
 _VOTING = ("multi:softmax", "binary:hinge")
 _TAKES_TREE_LIMIT = int(xgboost.__version__.split(".")[0]) < 2
-_TRIED_SCALES = (0.0, 0.1, 1.0, 10.0, 1000.0)
-_TRIED_ROWS = 4  # of each scale
+_TRIED_SCALES = (0.1, 1.0, 10.0, 1000.0)
+_TRIED_ROWS = 16  # of each scale
+_COLUMNS_MAX = 65536  # to draw rows of; a batch of wider ones gains little
 
 
 class LoadError(Exception):
@@ -70,7 +72,7 @@ class Member:
 
     def predict_rows(self, rows: np.ndarray) -> np.ndarray:
         """Predict dense rows by a `DMatrix`. Raise `ValueError` or `XGBoostError`."""
-        return self.predict(xgboost.DMatrix(rows))
+        return self.predict(xgboost.DMatrix(rows, nthread=1))
 
 
 class Ensemble:
@@ -82,12 +84,12 @@ class Ensemble:
         self._members = [_load(file) for file in (files if all_files else files[:1])]
         self.first = self._members[0]
         self.objective, self.classes = _objective(self.first.booster)
-        self._together = self._find_together()
+        self.ways = self._find_ways()
 
     @property
     def batches(self) -> bool:
         """Tell whether `predict_together` may be called."""
-        return bool(self._together)
+        return bool(self.ways)
 
     def predict(self, data: xgboost.DMatrix) -> np.ndarray:
         """Predict all rows. Raise `ValueError` or `XGBoostError`."""
@@ -99,7 +101,7 @@ class Ensemble:
         Give each call's predictions. Raise `ValueError` or `XGBoostError`.
         """
         stops = list(itertools.accumulate(counts))
-        whole = [predict(rows) if len(rows) else rows for predict in self._together]
+        whole = [predict(rows) if len(rows) else rows for predict in self.ways]
         # Members are joined call by call: NumPy may add more rows in another order.
         return [
             self._joined([predictions[stop - count : stop] for predictions in whole])
@@ -111,7 +113,7 @@ class Ensemble:
             return predictions[0]
         return _vote(predictions) if self.objective in _VOTING else np.mean(predictions, axis=0)
 
-    def _find_together(self) -> list[Predict]:
+    def _find_ways(self) -> list[Predict]:
         found = [_together(member, self.first.features) for member in self._members]
         usable = [predict for predict in found if predict is not None]
         return usable if len(usable) == len(found) else []
@@ -181,22 +183,34 @@ def _objective(booster: xgboost.Booster) -> tuple[str, int]:
 
 def _together(member: Member, columns: int) -> Predict | None:
     """Choose how the rows of many calls are predicted at once; None if no way keeps the digits."""
-    if columns < 2 or member.features != columns:
+    if not 2 <= columns <= _COLUMNS_MAX or member.features != columns:
         return None
     rows = _drawn(columns)
-    try:
-        alone = np.concatenate([member.predict_rows(row[np.newaxis]) for row in rows])
-    except (ValueError, XGBoostError):
-        return None
-    return next((way for way in _ways(member) if _agrees(way, rows, alone)), None)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the model's log need not tell what was tried
+        try:
+            alone = np.concatenate([member.predict_rows(row[np.newaxis]) for row in rows])
+        except (ValueError, XGBoostError):
+            return None
+        return next((way for way in _ways(member) if _agrees(way, rows, alone)), None)
 
 
 def _ways(member: Member) -> list[Predict]:
-    # Before 2.0 early stopping counts trees, and the dense call counts iterations.
-    counted = _TAKES_TREE_LIMIT and member.trees
-    if not xgboost_dense.AVAILABLE or counted:
+    if not xgboost_dense.AVAILABLE:
         return [member.predict_rows]
-    return [DensePredictor(member.booster, member.trees), member.predict_rows]
+    model = json.loads(member.booster.save_config())["learner"]["gradient_booster"]
+    if model["name"] != "gbtree":  # DART adds its trees up in another order in place
+        return [member.predict_rows]
+    return [DensePredictor(member.booster, _iterations(member, model)), member.predict_rows]
+
+
+def _iterations(member: Member, model: dict[str, dict[str, str]]) -> int:
+    """Count iterations, as XGBoost does from 1.4 on, where `trees` counts trees."""
+    if not _TAKES_TREE_LIMIT:
+        return member.trees
+    # The parameter moved from one to the other.
+    told = model.get("gbtree_train_param", {}) | model.get("gbtree_model_param", {})
+    return member.trees // max(1, int(told.get("num_parallel_tree", 1)))
 
 
 def _drawn(columns: int) -> np.ndarray:

@@ -65,9 +65,9 @@ class Link(asyncio.Protocol):
             custom_attributes=invocation.custom_attributes,
             body=invocation.body,
         )
-        encoded = list(frames.encode_call(number, call))
+        encoded = frames.encode_call(number, call)
         flight = self._flights[number] = _Flight(began, self._loop.create_future())
-        self._post(*encoded)
+        self._post(encoded)
         try:
             return await flight.done
         except asyncio.CancelledError:
@@ -79,7 +79,7 @@ class Link(asyncio.Protocol):
         number = self._next()
         pong: asyncio.Future[str] = self._loop.create_future()
         self._pings[number] = pong
-        self._post(frames.encode_ping(number))
+        self._post([frames.encode_ping(number)])
         try:
             return await pong
         finally:
@@ -104,10 +104,10 @@ class Link(asyncio.Protocol):
         self._number = (self._number + 1) & 0xFFFF_FFFF
         return self._number
 
-    def _post(self, *encoded: bytes) -> None:
+    def _post(self, encoded: list[bytes]) -> None:
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox.extend(encoded)
+        self._outbox += encoded
 
     def _flush(self) -> None:
         if self._transport is None:
@@ -186,7 +186,7 @@ class Link(asyncio.Protocol):
 
     def _withdraw(self, number: int) -> None:
         if self._flights.pop(number, None) is not None and self._transport is not None:
-            self._post(frames.encode_cancel(number))
+            self._post([frames.encode_cancel(number)])
 
 
 def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
