@@ -111,7 +111,7 @@ class Instance:
     """One running copy of a variant's model, where the gateway can reach it."""
 
     id: str
-    address: str  # unix:/path/to/socket (frames)
+    address: str  # unix:/path/to/socket (frames), http://host:port or unix+http:/path
 
 
 @dataclass(frozen=True, slots=True)

@@ -123,6 +123,9 @@ class Settings(BaseSettings):
     invocation_seconds_max: float = Field(60.0, description="deadline of a model's answer, s")
     startup_seconds_max: float = Field(240.0, description="deadline of a model's first ping, s")
     stop_seconds_max: float = Field(30.0, description="from SIGTERM to SIGKILL of a model, s")
+    batch_rows_max: int = Field(
+        256, description="most rows that a model predicts together; 1: none wait for another", ge=1
+    )
     object_bytes_max: int = Field(
         5 * 1024 * MIB, description="largest object of an embedded bucket, bytes"
     )

@@ -9,6 +9,7 @@ after the calls that have begun. Standard output and error are the instance's lo
 import asyncio
 import faulthandler
 import fcntl
+import gc
 import importlib
 import os
 import resource
@@ -33,8 +34,10 @@ def main() -> int:
     if not _take_lock(path.with_name(spec.LOCK)):
         _log("another process serves this instance")
         return _LOCK_BUSY
-    algorithm, load_error = _load(path)
-    asyncio.run(_serve(path.with_name(spec.SOCKET), Server(algorithm, load_error, _log)))
+    server = _load(path)
+    gc.collect()
+    gc.freeze()  # the model stays for life: no collection need walk it
+    asyncio.run(_serve(path.with_name(spec.SOCKET), server))
     _log("stopped")
     return 0
 
@@ -57,19 +60,19 @@ def _take_lock(path: Path) -> bool:
     return True
 
 
-def _load(path: Path) -> tuple[Algorithm, str]:
+def _load(path: Path) -> Server:
     model = path.with_name(spec.MODEL)
     try:
         told = Spec.decode(path.read_text())
         # By name, because only this model's environment has this algorithm's framework.
         module = importlib.import_module(f"modeltap_worker.{told.algorithm}")
-        algorithm: Algorithm = module.load(model, told.rules, os.environ)
+        algorithm: Algorithm = module.load(model, told, os.environ)
     except Exception as error:  # border: whatever a model's load provokes is told by the ping
         load_error = " ".join(str(error).split()) or type(error).__name__
         _log(f"load failed: {load_error}")
-        return NotLoaded(load_error), load_error
+        return Server(NotLoaded(load_error), _log, load_error=load_error)
     _log("model loaded")
-    return algorithm, ""
+    return Server(algorithm, _log, batch_rows_max=told.batch_rows_max)
 
 
 async def _serve(path: Path, server: Server) -> None:

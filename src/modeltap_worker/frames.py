@@ -23,9 +23,8 @@ beyond repair, because the next frame's start is unknown. Kind 8 is kept for the
 """
 
 import struct
-from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import IntEnum
+from typing import NamedTuple
 
 PART_BYTES_MAX = 64 * 1024
 """Longest part of a body in one frame."""
@@ -55,8 +54,10 @@ class Kind(IntEnum):
     CANCEL = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+_KINDS = {int(kind): kind for kind in Kind}
+
+
+class Frame(NamedTuple):  # tuples: these three are made for every call, at a third of the cost
     """One frame as it stood on the wire; `end` tells that it is the last of its call or reply."""
 
     kind: Kind
@@ -65,8 +66,7 @@ class Frame:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """What OPEN says; `body` is the whole body to `encode_call`, and a first part once decoded."""
 
     content_type: str | None
@@ -75,8 +75,7 @@ class Call:
     body: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Reply:
+class Reply(NamedTuple):
     """What ANSWER says; `body` is the whole to `encode_reply`, and a first part once decoded."""
 
     status: int
@@ -88,19 +87,16 @@ class Reply:
 # ---------------------------------------------------------------- writing
 
 
-def encode_call(number: int, call: Call) -> Iterator[bytes]:
+def encode_call(number: int, call: Call) -> list[bytes]:
     """Give the frames of one call. Raise `FrameError` if a field is too long."""
     head = _field(call.content_type) + _field(call.accept) + _field(call.custom_attributes)
     return _with_body(Kind.OPEN, number, head, call.body)
 
 
-def encode_reply(number: int, reply: Reply) -> Iterator[bytes]:
+def encode_reply(number: int, reply: Reply) -> list[bytes]:
     """Give the frames of one reply. Raise `FrameError` if a field is too long."""
-    head = (
-        struct.pack("!H", reply.status)
-        + _field(reply.content_type)
-        + _field(reply.custom_attributes)
-    )
+    status = _FIELD.pack(reply.status)
+    head = status + _field(reply.content_type) + _field(reply.custom_attributes)
     return _with_body(Kind.ANSWER, number, head, reply.body)
 
 
@@ -117,14 +113,18 @@ def encode_cancel(number: int) -> bytes:
     return _frame(Kind.CANCEL, number, b"", end=True)
 
 
-def _with_body(kind: Kind, number: int, head: bytes, body: bytes) -> Iterator[bytes]:
-    yield _frame(kind, number, head + body[:PART_BYTES_MAX], end=len(body) <= PART_BYTES_MAX)
+def _with_body(kind: Kind, number: int, head: bytes, body: bytes) -> list[bytes]:
+    if len(body) <= PART_BYTES_MAX:
+        return [_frame(kind, number, head + body, end=True)]
+    whole = memoryview(body)
+    encoded = [_frame(kind, number, head + body[:PART_BYTES_MAX], end=False)]
     for start in range(PART_BYTES_MAX, len(body), PART_BYTES_MAX):
         stop = start + PART_BYTES_MAX
-        yield _frame(Kind.CHUNK, number, body[start:stop], end=stop >= len(body))
+        encoded.append(_frame(Kind.CHUNK, number, whole[start:stop], end=stop >= len(body)))
+    return encoded
 
 
-def _frame(kind: Kind, number: int, payload: bytes, *, end: bool) -> bytes:
+def _frame(kind: Kind, number: int, payload: bytes | memoryview, *, end: bool) -> bytes:
     return _HEADER.pack(len(payload), number, kind, _END if end else 0) + payload
 
 
@@ -189,7 +189,7 @@ def decode_call(frame: Frame) -> Call:
 
 def decode_reply(frame: Frame) -> Reply:
     """Read an ANSWER frame. Raise `FrameError`."""
-    (status,) = _unpack(_FIELD, frame.payload, 0)
+    status = _number(frame.payload, 0)
     if not 100 <= status <= 599:
         raise FrameError(f"{status} is no HTTP status")
     content_type, at = _text(frame.payload, _FIELD.size)
@@ -204,8 +204,8 @@ def decode_pong(frame: Frame) -> str:
 
 def _kind(code: int) -> Kind:
     try:
-        return Kind(code)
-    except ValueError:
+        return _KINDS[code]
+    except KeyError:
         raise FrameError(f"{code} is no kind of frame") from None
 
 
@@ -216,7 +216,7 @@ def _ended(flags: int) -> bool:
 
 
 def _text(payload: bytes, at: int) -> tuple[str | None, int]:
-    (length,) = _unpack(_FIELD, payload, at)
+    length = _number(payload, at)
     at += _FIELD.size
     if length == _ABSENT:
         return None, at
@@ -229,7 +229,8 @@ def _text(payload: bytes, at: int) -> tuple[str | None, int]:
         raise FrameError("a field is not UTF-8") from None
 
 
-def _unpack(form: struct.Struct, payload: bytes, at: int) -> tuple[int]:
-    if len(payload) - at < form.size:
-        raise FrameError("a frame ends within a field")
-    return form.unpack_from(payload, at)
+def _number(payload: bytes, at: int) -> int:
+    try:
+        return payload[at] << 8 | payload[at + 1]
+    except IndexError:
+        raise FrameError("a frame ends within a field") from None

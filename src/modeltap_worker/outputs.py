@@ -44,7 +44,7 @@ def encode(predictions: np.ndarray, accept: str) -> str:
     if accept == JSON:
         return json.dumps({"predictions": [{"score": value} for value in values]})
     if accept == CSV:
-        return "".join(f"{_line(value)}\n" for value in values)
+        return "\n".join(map(_line, values)) + "\n"
     raise NotEncodable(f"Content type {accept} is not supported by this framework.")
 
 

@@ -37,6 +37,7 @@ class Spec:
     image: str
     algorithm: str
     rules: XGBoostRules
+    batch_rows_max: int  # most rows that are predicted together
 
     def encode(self) -> str:
         return json.dumps(asdict(self), indent=1)

@@ -1,23 +1,20 @@
-"""The XGBoost container's algorithm mode: model files in, CSV or libsvm rows in, predictions out.
+"""The XGBoost container's algorithm mode: CSV or libsvm rows in, predictions out.
 
 All behaviour is that of contract §3.4, by image version (`spec.XGBoostRules`):
 
     empty body 204 · body over MAX_CONTENT_LENGTH 413 · unknown type or unreadable rows 415
     prediction fails, or a wrong number of columns 400 · type not accepted 406 · not writable 500
 
-Every non-dot file of the model's folder is a model, first as a pickle, else in XGBoost's own
-format; several are an ensemble. Both readings run the file's author's code, or trust its numbers:
-this is why a model has a process of its own. A row never goes into the log: rows are payload.
+Calls that came together are predicted together, those of one content type by one call of XGBoost.
+Only plain rows take part; whatever is odd about a call, it is answered alone, the container's own
+way, and so are all if their prediction fails: no call shows in another's answer. A row never goes
+into the log: rows are payload.
 """
 
-import collections
 import csv
-import json
-import pickle
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import xgboost
@@ -25,10 +22,8 @@ from xgboost.core import XGBoostError
 
 from modeltap_worker import csvrows, libsvm, outputs
 from modeltap_worker.frames import Call, Reply
-from modeltap_worker.spec import XGBoostRules
-
-# XGBoost 0.72 names `collections.Mapping`, which Python 3.10 moved for good.
-vars(collections).setdefault("Mapping", Mapping)
+from modeltap_worker.spec import Spec, XGBoostRules
+from modeltap_worker.xgboost_models import Ensemble, LoadError, brief
 
 BODY_BYTES_MAX = 6 * 1024 * 1024
 """Largest body that the container takes unless MAX_CONTENT_LENGTH says otherwise."""
@@ -45,6 +40,7 @@ _CONTENT_TYPES = {
     "application/x-recordio-protobuf": "recordio-protobuf",
 }
 _KINDS = "csv, libsvm, parquet, recordio-protobuf"
+_READ_TOGETHER = ("csv", "libsvm")
 
 _HTML = "text/html; charset=utf-8"  # what Flask sends where the container names no type
 _TOO_LARGE = (
@@ -53,13 +49,7 @@ _TOO_LARGE = (
     "<h1>Request Entity Too Large</h1>\n"
     "<p>The data value transmitted exceeds the capacity limit.</p>\n"
 )
-_ERROR_CHARACTERS_MAX = 200  # so that the reasons of both readings fit into one FailureReason
-_VOTING = ("multi:softmax", "binary:hinge")
-_TAKES_TREE_LIMIT = int(xgboost.__version__.split(".")[0]) < 2
-
-
-class LoadError(Exception):
-    """No model can be made of the files; the text names the file and the framework's version."""
+_HEADERS_KEPT = 64  # distinct headers whose reading is kept: a client sends always the same
 
 
 class Refused(Exception):
@@ -70,21 +60,13 @@ class Refused(Exception):
         self.status = status
 
 
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One model of an ensemble. The container checks columns of pickled ones only."""
-
-    booster: xgboost.Booster
-    pickled: bool
-
-
-def load(folder: Path, rules: XGBoostRules, environment: Mapping[str, str]) -> "XGBoostAlgorithm":
+def load(folder: Path, spec: Spec, environment: Mapping[str, str]) -> "XGBoostAlgorithm":
     """Load the model in `folder`: what a worker calls of an algorithm. Raise `LoadError`."""
-    return XGBoostAlgorithm(folder, rules, environment)
+    return XGBoostAlgorithm(folder, spec.rules, environment)
 
 
 class XGBoostAlgorithm:
-    """A loaded model that answers calls, one at a time."""
+    """A loaded model that answers calls, those that came together at once."""
 
     def __init__(self, folder: Path, rules: XGBoostRules, environment: Mapping[str, str]) -> None:
         """Load what is in `folder`. Raise `LoadError`."""
@@ -98,35 +80,73 @@ class XGBoostAlgorithm:
         self._batch = "SAGEMAKER_BATCH" in environment
         self._keys = _selected_keys(environment) if rules.selectable_output else []
         self.body_bytes_max = int(environment.get("MAX_CONTENT_LENGTH", BODY_BYTES_MAX))
-        ensemble = environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") == "true"
-        files = _model_files(folder)
-        self._members = [_load(file) for file in (files if ensemble else files[:1])]
-        self._objective, self._classes = _objective(self._members[0].booster)
+        all_files = environment.get("SAGEMAKER_INFERENCE_ENSEMBLE", "true") == "true"
+        self._models = Ensemble(folder, all_files=all_files)
+        self.batches = self._models.batches
+        self._columns = self._models.first.features
 
     def too_large(self) -> Reply:
         """Give the answer to a body that was longer than `body_bytes_max`."""
         return _reply(413, _HTML, _TOO_LARGE)
 
-    def answer(self, call: Call) -> Reply:
-        """Give the container's answer to one call; never raises for what the caller sent."""
+    def answer(self, calls: Sequence[Call]) -> list[Reply]:
+        """Give the container's answers, in order; never raises for what the callers sent."""
+        found = self._predict_together(calls) if self.batches else {}
+        return [
+            self._tell(call, found[number]) if number in found else self._answer_alone(call)
+            for number, call in enumerate(calls)
+        ]
+
+    # ------------------------------------------------------------ together
+
+    def _predict_together(self, calls: Sequence[Call]) -> dict[int, np.ndarray]:
+        """Give the predictions of the calls that can be predicted at once, by their places."""
+        kinds = [_usual_kind(call.content_type) for call in calls]
+        found: dict[int, np.ndarray] = {}
+        for kind in _READ_TOGETHER:
+            places = [place for place, each in enumerate(kinds) if each == kind]
+            if places:
+                predictions = self._predict_bodies([calls[place].body for place in places], kind)
+                found.update(
+                    (place, each)
+                    for place, each in zip(places, predictions, strict=True)
+                    if len(each)
+                )
+        return found
+
+    def _predict_bodies(self, bodies: Sequence[bytes], kind: str) -> list[np.ndarray]:
+        """Predict bodies of one kind; nothing for those that are not usual."""
+        if kind == "csv":
+            rows, counts = csvrows.together(bodies, self._columns)
+        else:
+            from_one = self._rules.libsvm_from_one
+            rows, counts = libsvm.together(bodies, self._columns, from_one=from_one)
+        try:
+            return self._models.predict_together(rows, counts)
+        except (ValueError, XGBoostError):  # each is told by itself what is wrong with it
+            return [rows[:0]] * len(bodies)
+
+    # ------------------------------------------------------------ alone
+
+    def _answer_alone(self, call: Call) -> Reply:
         if not call.body:
             return _reply(204, _HTML, "")
         try:
             kind = _kind(call.content_type)
             predictions = self._predict(self._parse(call.body, kind), kind)
-            accept = self._accept(call.accept)
-            return _reply(200, _with_charset(accept), self._encode(predictions, accept))
         except Refused as refused:
             return _reply(refused.status, _HTML, str(refused))
+        return self._tell(call, predictions)
 
     def _parse(self, body: bytes, kind: str) -> xgboost.DMatrix:
-        if kind not in ("csv", "libsvm"):
+        if kind not in _READ_TOGETHER:
             raise Refused(415, f"Content-type {kind} is not supported by modeltap yet.")
         try:
             text = body.strip().decode()
             if kind == "csv":
-                return xgboost.DMatrix(csvrows.parse(text))
-            return xgboost.DMatrix(libsvm.parse(text, from_one=self._rules.libsvm_from_one))
+                return xgboost.DMatrix(csvrows.parse(text), nthread=1)
+            rows = libsvm.parse(text, from_one=self._rules.libsvm_from_one)
+            return xgboost.DMatrix(rows, nthread=1)
         except (ValueError, OverflowError, csv.Error, XGBoostError) as error:
             raise Refused(
                 415,
@@ -135,35 +155,32 @@ class XGBoostAlgorithm:
             ) from None
 
     def _predict(self, data: xgboost.DMatrix, kind: str) -> np.ndarray:
-        first = self._members[0]
-        if first.pickled:
-            _check_columns(data.num_col(), _features(first.booster), kind)
+        if self._models.first.pickled:
+            _check_columns(data.num_col(), self._columns, kind)
         try:
-            predictions = [_predict(member.booster, data) for member in self._members]
+            return self._models.predict(data)
         except (ValueError, XGBoostError) as error:
-            raise Refused(400, f"Unable to evaluate payload provided: {_brief(error)}") from None
-        if len(predictions) == 1:
-            return predictions[0]
-        return _vote(predictions) if self._objective in _VOTING else np.mean(predictions, axis=0)
+            raise Refused(400, f"Unable to evaluate payload provided: {brief(error)}") from None
+
+    # ------------------------------------------------------------ telling
+
+    def _tell(self, call: Call, predictions: np.ndarray) -> Reply:
+        try:
+            accept = self._accept(call.accept)
+            return _reply(200, _with_charset(accept), self._encode(predictions, accept))
+        except Refused as refused:
+            return _reply(refused.status, _HTML, str(refused))
 
     def _accept(self, accept: str | None) -> str:
         if not (self._rules.honours_accept or self._keys):
             return outputs.CSV
-        wanted = (accept or "").partition(";")[0].strip()
-        if wanted in ("", "*/*"):
-            return self._default_accept
-        if wanted.lower() not in outputs.ACCEPTS:
-            raise Refused(
-                406,
-                f"Accept type {wanted} is not supported. "
-                f"Please use supported accept types: {outputs.ACCEPTS}.",
-            )
-        return wanted.lower()
+        return _wanted(accept) or self._default_accept
 
     def _encode(self, predictions: np.ndarray, accept: str) -> str:
         try:
             if self._keys:
-                rows = outputs.selected(predictions, self._keys, self._objective, self._classes)
+                objective, classes = self._models.objective, self._models.classes
+                rows = outputs.selected(predictions, self._keys, objective, classes)
                 return outputs.encode_selected(rows, self._keys, accept, batch=self._batch)
             if self._batch:
                 return outputs.batch(predictions)
@@ -174,78 +191,9 @@ class XGBoostAlgorithm:
             raise Refused(500, str(error)) from None
 
 
-# ---------------------------------------------------------------- loading
-
-
-def _model_files(folder: Path) -> list[Path]:
-    files = sorted(
-        entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")
-    )
-    if not files:
-        raise LoadError(
-            "the model archive holds no model file at its top level; "
-            "pack it with `tar -czf model.tar.gz xgboost-model` in the folder of the file"
-        )
-    return files
-
-
-def _load(file: Path) -> Member:
-    try:
-        with file.open("rb") as stream:
-            booster = pickle.load(stream)  # noqa: S301 - a model is code; see the module head
-        pickled = True
-    except Exception as not_pickle:  # border: any bytes may be in a model file
-        booster = _load_native(file, not_pickle)
-        pickled = False
-    if not isinstance(booster, xgboost.Booster):
-        raise LoadError(
-            f"{file.name} is a pickle of {type(booster).__name__}, not of xgboost.Booster; "
-            "pack `model.get_booster()`"
-        )
-    booster.set_param({"nthread": 1})
-    return Member(booster, pickled)
-
-
-def _load_native(file: Path, not_pickle: Exception) -> xgboost.Booster:
-    booster = xgboost.Booster()
-    try:
-        booster.load_model(str(file))
-    except (ValueError, XGBoostError) as not_native:
-        raise LoadError(
-            f"{file.name} cannot be loaded by XGBoost {xgboost.__version__}: "
-            f"pickle load error: {_brief(not_pickle)[:_ERROR_CHARACTERS_MAX]}; "
-            f"XGBoost load error: {_brief(not_native)[:_ERROR_CHARACTERS_MAX]}"
-        ) from None
-    return booster
-
-
-def _brief(error: Exception) -> str:
-    """Leave out the native stack trace: it shows a caller the paths of this machine."""
-    return str(error).partition("Stack trace:")[0].strip()
-
-
-def _objective(booster: xgboost.Booster) -> tuple[str, int]:
-    """Give the objective and the number of classes; XGBoost before 1.0 does not tell them."""
-    if not hasattr(booster, "save_config"):
-        return "", 0
-    learner: dict[str, Any] = json.loads(booster.save_config())["learner"]
-    classes = int(learner["learner_model_param"].get("num_class", 0))
-    return str(learner["objective"]["name"]), classes
-
-
 def _selected_keys(environment: Mapping[str, str]) -> list[str]:
     keys = environment.get("SAGEMAKER_INFERENCE_OUTPUT", "")
     return [key for key in keys.replace(" ", "").lower().split(",") if key]
-
-
-# ---------------------------------------------------------------- predicting
-
-
-def _features(booster: xgboost.Booster) -> int:
-    """Count the columns of training; `num_features` came with XGBoost 1.4."""
-    if hasattr(booster, "num_features"):
-        return int(booster.num_features())
-    return len(booster.feature_names or ())
 
 
 def _check_columns(given: int, trained: int, kind: str) -> None:
@@ -260,23 +208,6 @@ def _check_columns(given: int, trained: int, kind: str) -> None:
         f"Unable to evaluate payload provided: Feature size of {kind} inference data {given} "
         f"is {fault} feature size of trained model {trained}.",
     )
-
-
-def _predict(booster: xgboost.Booster, data: xgboost.DMatrix) -> np.ndarray:
-    trees = int(getattr(booster, "best_ntree_limit", 0) or 0)
-    if _TAKES_TREE_LIMIT:
-        return booster.predict(data, ntree_limit=trees, validate_features=False)
-    return booster.predict(data, iteration_range=(0, trees), validate_features=False)
-
-
-def _vote(predictions: list[np.ndarray]) -> np.ndarray:
-    """Take each row's most frequent value; the smallest of equals."""
-
-    def winner(column: np.ndarray) -> Any:
-        values, counts = np.unique(column, return_counts=True)
-        return values[counts.argmax()]
-
-    return np.apply_along_axis(winner, 0, np.array(predictions))
 
 
 # ---------------------------------------------------------------- media types
@@ -301,6 +232,31 @@ def _kind(content_type: str | None) -> str:
     return kind
 
 
+@lru_cache(_HEADERS_KEPT)
+def _usual_kind(content_type: str | None) -> str:
+    """Read a content type; nothing if it is to be refused."""
+    try:
+        return _kind(content_type)
+    except Refused:
+        return ""
+
+
+@lru_cache(_HEADERS_KEPT)
+def _wanted(accept: str | None) -> str:
+    """Read an accepted type; nothing if any will do. Raise `Refused`."""
+    wanted = (accept or "").partition(";")[0].strip()
+    if wanted in ("", "*/*"):
+        return ""
+    if wanted.lower() not in outputs.ACCEPTS:
+        raise Refused(
+            406,
+            f"Accept type {wanted} is not supported. "
+            f"Please use supported accept types: {outputs.ACCEPTS}.",
+        )
+    return wanted.lower()
+
+
+@lru_cache(_HEADERS_KEPT)
 def _with_charset(media: str) -> str:
     return f"{media}; charset=utf-8" if media.startswith("text/") else media
 

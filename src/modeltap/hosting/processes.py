@@ -63,16 +63,24 @@ class InstanceStopped(Event):
 class ProcessLauncher:
     """A `Launcher` of local processes, one folder each under `instances`.
 
-    `life` is the read end of the life pipe: its end ends every instance.
+    `life` is the read end of the life pipe: its end ends every instance. `batch_rows_max` bounds
+    what a model predicts together.
     """
 
     def __init__(
-        self, instances: Path, *, life: int, clock: Clock, stop_seconds_max: float
+        self,
+        instances: Path,
+        *,
+        life: int,
+        clock: Clock,
+        stop_seconds_max: float,
+        batch_rows_max: int,
     ) -> None:
         self._instances = instances
         self._life = life
         self._clock = clock
         self._stop_seconds_max = stop_seconds_max
+        self._batch_rows_max = batch_rows_max
         self._children: dict[str, subprocess.Popen[bytes]] = {}
 
     async def launch(self, order: LaunchOrder) -> Instance:
@@ -81,7 +89,7 @@ class ProcessLauncher:
         self._instances.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.mkdir(mode=0o700)
         try:
-            await asyncio.to_thread(_furnish, folder, order)
+            await asyncio.to_thread(_furnish, folder, order, self._batch_rows_max)
             self._children[order.id] = _start(folder, order, self._life)
             await self._until_ready(order)
         except (OSError, ValueError) as error:  # ValueError: a variable that holds a NUL
@@ -213,7 +221,7 @@ class ProcessLauncher:
 # ---------------------------------------------------------------- starting
 
 
-def _furnish(folder: Path, order: LaunchOrder) -> None:
+def _furnish(folder: Path, order: LaunchOrder, batch_rows_max: int) -> None:
     """Fill the instance's folder: model, spec, and a path on which only the annex is found."""
     model = folder / spec.MODEL
     model.mkdir(mode=0o700)
@@ -230,6 +238,7 @@ def _furnish(folder: Path, order: LaunchOrder) -> None:
         image=order.image.name,
         algorithm=order.image.algorithm,
         rules=order.image.rules,
+        batch_rows_max=batch_rows_max,
     )
     (folder / spec.SPEC).write_text(told.encode())
 

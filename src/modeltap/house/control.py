@@ -95,6 +95,7 @@ def _reconciler(
         life=process.assignment.fds["life"],
         clock=clock,
         stop_seconds_max=settings.stop_seconds_max,
+        batch_rows_max=settings.batch_rows_max,
     )
     logbook = Logbook(layout.logs)
     launching = Launching(

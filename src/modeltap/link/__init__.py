@@ -1,1 +1,1 @@
-"""Talks to instances: one Unix connection each, many calls in flight."""
+"""Talks to instances: in frames to a model's worker, over HTTP/1.1 to a user's own container."""

@@ -8,20 +8,14 @@ runs a stranger's model and is not trusted. A worker that breaks the frame forma
 """
 
 import asyncio
-import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import cast
 
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
+from modeltap.link.bounds import ANSWER_BYTES_MAX, fits_header
 from modeltap.nouns import Answer, Instance, Invocation
 from modeltap_worker import frames
-
-ANSWER_BYTES_MAX = 25 * 1024 * 1024
-"""Longest answer of a model, as long as the longest request (contract §2.8)."""
-
-_HEADER_SAFE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
 
 
 @dataclass(slots=True, eq=False)
@@ -73,7 +67,7 @@ class Link(asyncio.Protocol):
         )
         encoded = frames.encode_call(number, call)
         flight = self._flights[number] = _Flight(began, self._loop.create_future())
-        self._post(*encoded)
+        self._post(encoded)
         try:
             return await flight.done
         except asyncio.CancelledError:
@@ -85,7 +79,7 @@ class Link(asyncio.Protocol):
         number = self._next()
         pong: asyncio.Future[str] = self._loop.create_future()
         self._pings[number] = pong
-        self._post(frames.encode_ping(number))
+        self._post([frames.encode_ping(number)])
         try:
             return await pong
         finally:
@@ -110,10 +104,10 @@ class Link(asyncio.Protocol):
         self._number = (self._number + 1) & 0xFFFF_FFFF
         return self._number
 
-    def _post(self, *encoded: bytes) -> None:
+    def _post(self, encoded: list[bytes]) -> None:
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox.extend(encoded)
+        self._outbox += encoded
 
     def _flush(self) -> None:
         if self._transport is None:
@@ -192,7 +186,7 @@ class Link(asyncio.Protocol):
 
     def _withdraw(self, number: int) -> None:
         if self._flights.pop(number, None) is not None and self._transport is not None:
-            self._post(frames.encode_cancel(number))
+            self._post([frames.encode_cancel(number)])
 
 
 def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
@@ -201,10 +195,4 @@ def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
 
 
 def _fits_headers(reply: frames.Reply) -> bool:
-    """Tell whether the fields may stand in an HTTP header: one line each."""
-    return _is_safe(reply.content_type) and _is_safe(reply.custom_attributes)
-
-
-@lru_cache(maxsize=128)
-def _is_safe(text: str | None) -> bool:
-    return text is None or _HEADER_SAFE.fullmatch(text) is not None
+    return fits_header(reply.content_type) and fits_header(reply.custom_attributes)

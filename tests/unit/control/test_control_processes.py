@@ -89,14 +89,22 @@ def test_an_endpoint_lives_through_a_killed_worker_and_a_new_control(home: Home,
         return Control(home, launcher=launcher, python=Path(sys.executable))
 
     launcher = ProcessLauncher(
-        home.folder / "workers", life=life, clock=SystemClock(), stop_seconds_max=5.0
+        home.folder / "workers",
+        life=life,
+        clock=SystemClock(),
+        stop_seconds_max=5.0,
+        batch_rows_max=1,
     )
     asyncio.run(walk())
 
 
 def test_a_model_that_does_not_load_says_so(home: Home, life: int) -> None:
     launcher = ProcessLauncher(
-        home.folder / "workers", life=life, clock=SystemClock(), stop_seconds_max=5.0
+        home.folder / "workers",
+        life=life,
+        clock=SystemClock(),
+        stop_seconds_max=5.0,
+        batch_rows_max=1,
     )
     control = Control(home, launcher=launcher, python=Path(sys.executable))
     home.create("Live", home.fleet(archive(b"no model"), AllTraffic=1))

@@ -88,7 +88,9 @@ class Bench:
 
 
 def _launcher(instances: Path, life: int) -> ProcessLauncher:
-    return ProcessLauncher(instances, life=life, clock=SystemClock(), stop_seconds_max=5.0)
+    return ProcessLauncher(
+        instances, life=life, clock=SystemClock(), stop_seconds_max=5.0, batch_rows_max=256
+    )
 
 
 @contextmanager

@@ -245,7 +245,11 @@ def test_a_model_that_hangs_and_ignores_sigterm_is_killed(at: Bench, tmp_path: P
     archive = malicious(tmp_path, f"{statement}print(os.getpid(), flush=True); time.sleep(1000)")
     log = order(archive).log
     launcher = ProcessLauncher(
-        at.instances, life=at.life, clock=_LeapsOnceDeaf(log), stop_seconds_max=0.2
+        at.instances,
+        life=at.life,
+        clock=_LeapsOnceDeaf(log),
+        stop_seconds_max=0.2,
+        batch_rows_max=1,
     )
     with pytest.raises(LaunchFailed, match=r"It did not answer within 60 s\."):
         run(_launched(launcher, archive))
@@ -400,7 +404,7 @@ def test_a_silent_worker_may_be_busy_for_a_new_control_but_not_for_a_new_house(
         assert found == [Adopted(instance, "churn", "AllTraffic", "fleet-1")]
         life, end_of_life = os.pipe()
         house = ProcessLauncher(
-            at.instances, life=life, clock=SystemClock(), stop_seconds_max=1000.0
+            at.instances, life=life, clock=SystemClock(), stop_seconds_max=1000.0, batch_rows_max=1
         )
         async with asyncio.timeout(30):  # it is not asked first
             assert await house.adopt() == []

@@ -1,7 +1,7 @@
 """A worker's server on a real socket, with a small algorithm in place of a model."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from hosting_workshop import Caller, calling, run
 from modeltap.nouns import Instance
 from modeltap_worker import frames
 from modeltap_worker.frames import Call, Reply
-from modeltap_worker.server import NotLoaded, Server
+from modeltap_worker.server import BATCH_BYTES_MAX, NotLoaded, Server
 
 
 class Echo:
@@ -19,10 +19,15 @@ class Echo:
 
     body_bytes_max = 1_000_000
 
-    def answer(self, call: Call) -> Reply:
-        if call.body == b"fault":
-            raise ZeroDivisionError(call.body)
-        return Reply(200, call.content_type, call.custom_attributes, call.body)
+    def __init__(self, *, batches: bool = False) -> None:
+        self.batches = batches
+        self.asked: list[int] = []
+
+    def answer(self, calls: Sequence[Call]) -> list[Reply]:
+        self.asked.append(len(calls))
+        if any(call.body == b"fault" for call in calls):
+            raise ZeroDivisionError
+        return [Reply(200, call.content_type, call.custom_attributes, call.body) for call in calls]
 
     def too_large(self) -> Reply:
         return Reply(413, None, None, b"")
@@ -50,7 +55,7 @@ def against_echo(folder: Path, scenario: Scenario) -> None:
     async def whole() -> None:
         log: list[str] = []
         async with (
-            served(folder, Server(Echo(), "", log.append)) as instance,
+            served(folder, Server(Echo(), log.append)) as instance,
             calling(instance) as caller,
         ):
             await scenario(caller, log)
@@ -106,6 +111,80 @@ def test_pings_and_cancels_are_heard_between_two_calls(tmp_path: Path) -> None:
     against_echo(tmp_path, scenario)
 
 
+def against_batches(folder: Path, scenario: Callable[[Caller, Echo], Awaitable[None]]) -> None:
+    async def whole() -> None:
+        echo = Echo(batches=True)
+        server = Server(echo, lambda line: None, batch_rows_max=10)
+        async with served(folder, server) as instance, calling(instance) as caller:
+            await scenario(caller, echo)
+
+    run(whole())
+
+
+def opened(*bodies: bytes) -> bytes:
+    frames_of = (frames.encode_call(number, call(body)) for number, body in enumerate(bodies))
+    return b"".join(frame for each in frames_of for frame in each)
+
+
+@pytest.mark.parametrize(
+    ("bodies", "batches"),
+    [
+        ([b"x"], [1]),
+        ([b"x"] * 10, [10]),
+        ([b"x"] * 25, [10, 10, 5]),
+        ([b"x\ny\nz\n"] * 5, [2, 2, 1]),
+        ([b"x", b"y\n" * 50, b"z"], [1, 1, 1]),
+    ],
+)
+def test_what_one_read_brought_is_answered_together_within_bounds(
+    tmp_path: Path, bodies: list[bytes], batches: list[int]
+) -> None:
+    async def scenario(caller: Caller, echo: Echo) -> None:
+        caller.send(opened(*bodies))
+        replies = [await caller.reply() for _ in bodies]
+        assert [(number, reply.body) for number, reply in replies] == list(enumerate(bodies))
+        assert echo.asked == batches
+
+    against_batches(tmp_path, scenario)
+
+
+def test_a_batch_is_bounded_in_bytes(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, echo: Echo) -> None:
+        body = b"x" * (BATCH_BYTES_MAX // 2 - 10_000)
+        *begun, last = [list(frames.encode_call(number, call(body))) for number in range(3)]
+        caller.send(b"".join(frame for each in (*begun, last) for frame in each[:-1]))
+        caller.send(b"".join(each[-1] for each in (*begun, last)))
+        assert [(await caller.reply())[0] for _ in range(3)] == [0, 1, 2]
+        assert max(echo.asked) <= 2
+
+    against_batches(tmp_path, scenario)
+
+
+def test_a_fault_in_a_batch_is_one_calls_alone(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, echo: Echo) -> None:
+        caller.send(opened(b"a", b"fault", b"b"))
+        replies = [await caller.reply() for _ in range(3)]
+        assert [(number, reply.status) for number, reply in replies] == [
+            (0, 200),
+            (1, 500),
+            (2, 200),
+        ]
+        assert echo.asked == [3, 1, 1, 1]
+
+    against_batches(tmp_path, scenario)
+
+
+def test_a_cancel_is_honoured_between_two_batches(tmp_path: Path) -> None:
+    async def scenario(caller: Caller, echo: Echo) -> None:
+        caller.send(opened(*[b"x"] * 15) + frames.encode_cancel(3) + frames.encode_cancel(12))
+        assert [(await caller.reply())[0] for _ in range(13)] == [
+            number for number in range(15) if number not in (3, 12)
+        ]
+        assert echo.asked == [10, 3]
+
+    against_batches(tmp_path, scenario)
+
+
 FIRST, LAST = frames.encode_call(7, call(b"x" * 70_000))
 
 
@@ -142,7 +221,7 @@ def test_a_peer_that_does_not_read_is_not_lost(tmp_path: Path) -> None:
 def test_a_model_that_did_not_load_says_so_to_ping_and_call(tmp_path: Path) -> None:
     async def whole() -> None:
         log: list[str] = []
-        server = Server(NotLoaded("no file"), "no file", log.append)
+        server = Server(NotLoaded("no file"), log.append, load_error="no file")
         async with served(tmp_path, server) as instance, calling(instance) as caller:
             caller.send(frames.encode_ping(3))
             assert frames.decode_pong(await caller.frame()) == "no file"

@@ -18,7 +18,8 @@ from modeltap.hosting.images import resolve
 from modeltap_worker import csvrows, libsvm, outputs
 from modeltap_worker.frames import Call, Reply
 from modeltap_worker.spec import XGBoostRules
-from modeltap_worker.xgboost_algorithm import LoadError, XGBoostAlgorithm
+from modeltap_worker.xgboost_algorithm import XGBoostAlgorithm
+from modeltap_worker.xgboost_models import LoadError
 
 OLDEST = resolve("xgboost:0.90-1").rules
 MIDDLE = resolve("sagemaker-xgboost:1.2-2").rules
@@ -43,7 +44,8 @@ def pickled(booster: xgboost.Booster) -> Files:
 def ask(
     model: XGBoostAlgorithm, body: bytes, content_type: str | None = "text/csv", accept: str = ""
 ) -> Reply:
-    return model.answer(Call(content_type, accept or None, None, body))
+    (reply,) = model.answer([Call(content_type, accept or None, None, body)])
+    return reply
 
 
 def scores(booster: xgboost.Booster, count: int) -> Any:

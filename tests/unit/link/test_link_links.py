@@ -11,7 +11,7 @@ import uvloop
 
 from modeltap.clock import SimulatedClock
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
-from modeltap.link.link import ANSWER_BYTES_MAX
+from modeltap.link.bounds import ANSWER_BYTES_MAX
 from modeltap.link.links import Links
 from modeltap.nouns import Instance, Invocation
 from modeltap_worker import frames
