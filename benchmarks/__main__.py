@@ -2,6 +2,7 @@
 
 import argparse
 import shlex
+import signal
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
@@ -73,5 +74,10 @@ def _write_page(kept: Path, documents: Path) -> None:
     (documents / "performance.md").write_text(page.markdown(results.load(kept), documents))
 
 
+def _told_to_stop(*_: object) -> None:
+    sys.exit(143)  # unwinds, so that no server and no mount is left behind
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, _told_to_stop)
     sys.exit(main(sys.argv[1:]))
