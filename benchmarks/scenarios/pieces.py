@@ -4,7 +4,7 @@ import asyncio
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -24,7 +24,7 @@ from modeltap.auth.keyring import Keyring
 from modeltap.auth.sigv4 import verify
 from modeltap.capture.counters import Counters
 from modeltap.capture.disk import SystemDisk
-from modeltap.capture.frame import Stream, open_parcel, parcel
+from modeltap.capture.frame import Framer, Stream, open_frame, open_parcel
 from modeltap.capture.guard import Guard
 from modeltap.capture.offer import Capture
 from modeltap.capture.plan import encoding
@@ -151,19 +151,25 @@ def _predicting(model: Model, folder: Path) -> dict[str, Piece]:
     models = folder / "model"
     models.mkdir()
     booster.save_model(models / "xgboost-model.ubj")
-    algorithm = xgboost_algorithm.load(models, resolve(IMAGE).rules, {})
+    algorithm = xgboost_algorithm.XGBoostAlgorithm(models, resolve(IMAGE).rules, {})
     one, many = model.rows[0], "\n".join(model.rows[:16])
     array = csvrows.parse(many).astype(np.float32)
 
     def answered(text: str) -> Piece:
         call = Call("text/csv", None, None, text.encode())
-        return lambda: algorithm.answer(call)
+        return lambda: algorithm.answer([call])
+
+    calls = [Call("text/csv", None, None, row.encode()) for row in model.rows[:16]]
+
+    def together() -> object:
+        return algorithm.answer(calls)
 
     return {
         "parse one CSV row": lambda: csvrows.parse(one),
         "parse 16 CSV rows": lambda: csvrows.parse(many),
         "answer one row: parse, predict, write": answered(one),
         "answer one body of 16 rows": answered(many),
+        "answer 16 calls of one row together": together,
         "for comparison: inplace_predict, one row": lambda: booster.inplace_predict(array[:1]),
         "for comparison: inplace_predict, 16 rows": lambda: booster.inplace_predict(array),
     }
@@ -186,8 +192,10 @@ def _capturing(folder: Path, model: Model) -> Iterator[dict[str, Piece]]:
     exchange = _exchange(model)
     plan = exchange.plan
     assert plan is not None
-    packed = b"".join(parcel(exchange, plan, clock.uuid4()))
-    label = Label(clock.now_ns(), 0, Stream(ENDPOINT, "AllTraffic", plan).encode())
+    stream = Stream(ENDPOINT, "AllTraffic", plan)
+    framed = b"".join(Framer(1, stream).parts(1, exchange, clock.uuid4()))
+    packed = open_frame(framed).parcel
+    label = Label(clock.now_ns(), 0, stream.encode())
     segment = Segment.create(spool, SegmentId(writer, 1, 1), label, disk)
     batch = [(number, packed) for number in range(64)]
     try:
@@ -235,9 +243,10 @@ class _Echo:
     """A worker's algorithm that costs nothing."""
 
     body_bytes_max = 1024
+    batches = True
 
-    def answer(self, call: Call) -> Reply:
-        return Reply(200, "text/csv", None, call.body)
+    def answer(self, calls: Sequence[Call]) -> Sequence[Reply]:
+        return [Reply(200, "text/csv", None, call.body) for call in calls]
 
     def too_large(self) -> Reply:
         return Reply(413, None, None, b"")
@@ -246,7 +255,9 @@ class _Echo:
 async def _hop_us(folder: Path, seconds: float) -> float:
     """Send calls through a link to a worker's server, both on the loop that the worker uses."""
     path, stop = folder / "hop.sock", asyncio.Event()
-    serving = asyncio.create_task(server.Server(_Echo(), "", print).serve(path, stop))
+    serving = asyncio.create_task(
+        server.Server(_Echo(), print, batch_rows_max=IN_FLIGHT).serve(path, stop)
+    )
     while not path.exists():  # noqa: ASYNC110 - the server tells of itself by this file alone
         await asyncio.sleep(0.01)
     links = Links(SystemClock(), 60.0)
