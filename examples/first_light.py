@@ -37,7 +37,7 @@ INVOCATIONS = 200
 SEAL_SECONDS = 2
 """How long a segment of records stays open; 60 by default, as on AWS, too long to watch."""
 
-console = Console(highlight=False)
+console = Console(highlight=False, soft_wrap=True)
 started = time.monotonic()
 
 

@@ -370,6 +370,10 @@ class SpoolBusy(HouseError):
     """Another process works on this part of the spool: it must end first."""
 
 
+class LedgerUnreadable(HouseError):
+    """The delivery ledger is missing, damaged or locked; the shipper mends it when it runs."""
+
+
 class UnreadableTable(HouseError):
     """The routing file is not a table of a version that this gateway knows."""
 

@@ -47,11 +47,12 @@ class Server:
         assert first, f"serve did not start:\n{self.log()}"
         return self
 
-    def stop(self) -> None:
+    def stop(self, seconds_max: float = 90) -> None:
+        """End it as a user does. Raise `TimeoutExpired` if it takes longer."""
         if self.process is None:
             return
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(90)
+        self.process.wait(seconds_max)
         assert self.process.stdout is not None
         self.process.stdout.close()
         self.process = None

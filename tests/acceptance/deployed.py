@@ -98,6 +98,12 @@ def await_records(
     return found
 
 
+def totals(server: Server) -> dict[str, int]:
+    """Read the totals that `modeltap capture ls` prints."""
+    line = server.command("capture", "ls").splitlines()[-1]
+    return {name: int(number) for name, _, number in (part.partition("=") for part in line.split())}
+
+
 def until(condition: Callable[[], bool], seconds: float = DELIVERY_SECONDS_MAX) -> bool:
     """Look until a condition holds; give whether it ever did."""
     deadline = time.monotonic() + seconds

@@ -5,6 +5,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
@@ -17,6 +18,8 @@ from .deployed import (
     create_endpoint,
     create_model,
     invoke,
+    records,
+    totals,
     until,
     upload,
 )
@@ -34,7 +37,7 @@ class Load:
         self._stop = threading.Event()
         self._lock = threading.Lock()
         runtime = server.client("sagemaker-runtime", max_pool_connections=8)
-        self._threads = [
+        self.threads = [
             threading.Thread(target=self._send, args=(runtime, endpoint, row)) for _ in range(4)
         ]
 
@@ -50,13 +53,13 @@ class Load:
                     self.answered += 1
 
     def __enter__(self) -> "Load":
-        for thread in self._threads:
+        for thread in self.threads:
             thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        for thread in self._threads:
+        for thread in self.threads:
             thread.join()
 
 
@@ -104,9 +107,9 @@ def test_no_invocation_fails_and_no_record_is_lost(loaded: tuple[Server, str], r
             assert progressed(load)
     assert load.failures == []
     TOTAL["answered"] += load.answered
-    assert until(lambda: counts(server)["pending"] == 0)
+    assert until(lambda: totals(server)["pending"] == 0)
     found = await_records(server, "loaded", TOTAL["answered"])
-    ids = [record["eventMetadata"]["eventId"] for record in found]
+    ids = [event_id(record) for record in found]
     assert len(ids) == TOTAL["answered"]
     assert len(set(ids)) == len(ids)
 
@@ -121,6 +124,31 @@ def test_a_dead_model_is_replaced(loaded: tuple[Server, str]) -> None:
         assert progressed(load)
     TOTAL["answered"] += load.answered
     assert await_records(server, "loaded", TOTAL["answered"])
+
+
+def test_a_dead_gateway_loses_no_record_of_its_ring(loaded: tuple[Server, str]) -> None:
+    """Calls in flight at its death fail or go uncaptured: one a thread and death at most."""
+    server, row = loaded
+    assert until(lambda: totals(server)["pending"] == 0)
+    before = totals(server)
+    known = {event_id(record) for record in records(server, "loaded")}
+    with Load(server, "loaded", row) as load:
+        assert progressed(load)
+        for _ in range(3):
+            assert replaced(server, "gateway", kill(server, "gateway"))
+            assert progressed(load)
+    assert until(lambda: totals(server)["pending"] == 0)
+    after = totals(server)
+    assert after["sampled"] == after["delivered"] + after["dropped"]
+    assert after["dropped"] == after.get("crash", 0)  # sampled, and not yet in the ring
+    captured = after["delivered"] - before["delivered"]
+    in_flight = len(load.threads) * 3
+    assert load.answered - in_flight <= captured <= load.answered + len(load.failures)
+    assert len(load.failures) <= in_flight
+    found = [event_id(record) for record in await_records(server, "loaded", after["delivered"])]
+    assert len(found) == len(set(found)) == after["delivered"]
+    assert len(set(found) - known) == captured
+    TOTAL["answered"] += captured
 
 
 def test_control_adopts_the_workers_of_its_predecessor(loaded: tuple[Server, str]) -> None:
@@ -152,7 +180,5 @@ def test_a_restart_brings_the_endpoints_back(loaded: tuple[Server, str]) -> None
     assert until(answers)
 
 
-def counts(server: Server) -> dict[str, int]:
-    """Read the totals that `modeltap capture ls` prints."""
-    line = server.command("capture", "ls").splitlines()[-1]
-    return {name: int(number) for name, _, number in (part.partition("=") for part in line.split())}
+def event_id(record: dict[str, Any]) -> str:
+    return str(record["eventMetadata"]["eventId"])

@@ -12,7 +12,7 @@ neither on disk nor in the ledger nor dropped died with it: `settle_dead` writes
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +20,7 @@ from pathlib import Path
 from modeltap.capture.counters import Counters, Drop, pages
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.frame import open_frame
-from modeltap.capture.ledger import Ledger
+from modeltap.capture.ledger import LedgerReader
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import SegmentFile, SegmentId, scan, segment_files
 from modeltap.errors import SpoolBusy
@@ -49,10 +49,10 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
     """Count the records of every variant that the spool knows, in order of name.
 
     The rings are fresh readers, for this call alone; who has none (the command line) misses what a
-    spooler has not synced yet: at most the last 100 ms.
+    spooler has not synced yet: at most the last 100 ms. Raise `LedgerUnreadable`.
     """
     spool = SpoolFolder(folder)
-    ledger = Ledger(spool.ledger) if spool.ledger.exists() else None
+    ledger = LedgerReader(spool.ledger) if spool.ledger.exists() else None
     pending = _pending(spool, ledger, rings)
     sampled: Counter[tuple[str, str]] = Counter()
     waiting: Counter[tuple[str, str]] = Counter()
@@ -75,27 +75,31 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
     ]
 
 
-def settle_dead(spool: SpoolFolder, living: Iterable[str]) -> int:
-    """Count what died with its ring as dropped (`crash`); tell how many records are new there."""
-    dead = sorted({writer for writer, _ in pages(spool.counters)} - set(living))
+def settle_dead(spool: SpoolFolder, rings: Sequence[RingReader]) -> int:
+    """Count what died with its ring as dropped (`crash`); tell how many records are new there.
+
+    Raise `LedgerUnreadable`: without the ledger nobody knows what was delivered.
+    """
+    writers = {writer for writer, _ in pages(spool.counters)}
+    # Pages first, rings second: a page is younger than its ring, so a new gateway is seen alive.
+    dead = sorted(writers - {ring.writer for ring in rings if ring.founded})
     if not dead:
         return 0
-    ledger = Ledger(spool.ledger)
     lost = 0
-    for writer in dead:
-        with suppress(SpoolBusy), Counters(spool.counters, writer) as counters:
-            # Folder first, ledger second: a segment that is shipped between is met in both.
-            segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
-            framed: Counter[int] = Counter()
-            for segment, count in segments.items():
-                framed[segment.slot] += count
-            lost += counters.settle_by(framed)
-    ledger.close()
+    with LedgerReader(spool.ledger) as ledger:
+        for writer in dead:
+            with suppress(SpoolBusy), Counters(spool.counters, writer) as counters:
+                # Folder first, ledger second: a segment that is shipped between is met in both.
+                segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
+                framed: Counter[int] = Counter()
+                for segment, count in segments.items():
+                    framed[segment.slot] += count
+                lost += counters.settle_by(framed)
     return lost
 
 
 def _pending(
-    spool: SpoolFolder, ledger: Ledger | None, rings: Sequence[RingReader]
+    spool: SpoolFolder, ledger: LedgerReader | None, rings: Sequence[RingReader]
 ) -> Counter[_Slot]:
     """Count what is in rings and segments, each record once, and not what is delivered."""
     pending: Counter[_Slot] = Counter()

@@ -10,8 +10,9 @@ word with one writer. The writer (a gateway) holds a lock on its page for life.
 
 `sampled = framed + Σ dropped` whenever no offer is under way. Readers add up all pages.
 
-Constraints: 4,096 pairs of endpoint and variant a page; later pairs share slot 0, whose records are
-counted and dropped (`slots_full`). Names of at most 63 bytes (the service model's bound).
+Constraints: 4,094 pairs of endpoint and variant a page; later pairs, and those for which a full
+disk has no block, share slot 0, whose records are counted and dropped (`slots_full`). Names of at
+most 63 bytes (the service model's bound).
 
 Format, little-endian words of 8 bytes; a slot is 256 bytes, a page is 1 MiB, nearly all a hole:
 
@@ -97,7 +98,7 @@ class Counters:
         if known is not None:
             return known
         fits = len(endpoint.encode()) < NAME_BYTES and len(variant.encode()) < NAME_BYTES
-        if not fits or self._words[_USED] == SLOTS_MAX:
+        if not fits or self._words[_USED] == SLOTS_MAX or not self._allocated():
             return SLOTS_FULL
         return self._add(endpoint, variant)
 
@@ -149,6 +150,14 @@ class Counters:
         # After a power cut a page may know of fewer records than the disk holds: it is raised.
         self._words[at + _SAMPLED] = framed + dropped - crash + lost
         return lost - crash
+
+    def _allocated(self) -> bool:
+        """Have blocks for the next slot: on a full disk a store into a hole kills the process."""
+        try:
+            os.posix_fallocate(self._lock, (self._words[_USED] + 1) * SLOT_BYTES, SLOT_BYTES)
+        except OSError:
+            return False
+        return True
 
     def _add(self, endpoint: str, variant: str) -> int:
         slot = int(self._words[_USED])

@@ -53,17 +53,21 @@ class Stream:
 
     @classmethod
     def decode(cls, data: bytes) -> "Stream":
-        document = orjson.loads(data)
-        plan = CapturePlan(
-            sampling_percentage=document["percentage"],
-            destination=document["destination"],
-            input=document["input"],
-            output=document["output"],
-            csv_types=frozenset(document["csv"]),
-            json_types=frozenset(document["json"]),
-            kms_key_id=document["kms"],
-        )
-        return cls(document["endpoint"], document["variant"], plan)
+        """Read a stream. Raise `MalformedRecord` on bytes that `encode` cannot have made."""
+        try:
+            document = orjson.loads(data)
+            plan = CapturePlan(
+                sampling_percentage=document["percentage"],
+                destination=document["destination"],
+                input=document["input"],
+                output=document["output"],
+                csv_types=frozenset(document["csv"]),
+                json_types=frozenset(document["json"]),
+                kms_key_id=document["kms"],
+            )
+            return cls(document["endpoint"], document["variant"], plan)
+        except (KeyError, TypeError, ValueError) as error:
+            raise MalformedRecord(f"no stream: {type(error).__name__}") from None
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """The disk guard: capture stops before the disk is full, and inference never notices.
 
 Two marks, so that it does not flap: stop at or above `capture_disk_stop_percent`, resume below
-`capture_disk_resume_percent`. Whoever owns a guard refreshes it every 250 ms; `open` is one read.
+`capture_disk_resume_percent`. A disk that cannot be asked counts as full. Whoever owns a guard
+refreshes it every 250 ms; `open` is one read.
 """
 
 import logging
@@ -14,6 +15,7 @@ from modeltap.settings import Settings
 from modeltap.telemetry import Event, emit
 
 REFRESH_SECONDS = 0.25
+FULL_PERCENT = 100.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +44,10 @@ class Guard:
 
     def refresh(self) -> None:
         """Look at the disk; an event for each change, none between."""
-        percent = self._disk.used_percent(self._folder)
+        try:
+            percent = self._disk.used_percent(self._folder)
+        except OSError:
+            percent = FULL_PERCENT
         if self.open and percent >= self._stop:
             self.open = False
             emit(CaptureStopped(percent))

@@ -139,7 +139,8 @@ class Capture:
         pair = exchange.invocation.endpoint, exchange.variant
         tap = self._taps.get(pair)
         # Identity first: plans are equal far more often than they are the same after a reload.
-        if tap is None or (tap.plan is not plan and tap.plan != plan):
+        changed = tap is None or (tap.plan is not plan and tap.plan != plan)
+        if tap is None or changed or (tap.slot == SLOTS_FULL and self._guard.open):
             stream = Stream(*pair, plan).encode()
             tap = self._taps[pair] = _Tap(plan, self._counters.slot(*pair), stream)
         return tap

@@ -26,6 +26,7 @@ import os
 import re
 import struct
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
@@ -161,9 +162,8 @@ def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, Type, int, bytes] |
 
 def segment_files(folder: Path) -> Iterator[SegmentFile]:
     """Give a writer's segments in order of slot and sequence; other entries are passed over."""
-    if not folder.is_dir():
-        return
-    with os.scandir(folder) as entries:
+    names: list[str] = []
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:  # a dead writer's may go
         names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
     for name in names:
         match = _NAME.fullmatch(name)

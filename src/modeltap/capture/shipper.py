@@ -9,13 +9,17 @@ one object and one row. JSON and base64 happen here, far from any inference.
                         ─ unavailable  ▶ the destination rests, longer each time, with jitter
                         ─ refused      ▶ once without "create only" (stores that lack it); if that
                                          too is refused, the destination rests; nothing is dropped
+                        ─ any other    ▶ the destination rests
     damaged records     ▶ counted in the row (`corrupt`), the segment kept in quarantine
 
-A destination that rests keeps no other waiting. `turn` may run several times at once (house runs
-some): each takes destinations that no other is busy with, oldest segments first.
+    unreadable file     ▶ passed over until the next start; the segment stays pending
+
+A destination that rests or hangs keeps no other waiting. `turn` runs several times at once (house
+runs `TURNS`): each takes destinations that no other is busy with, oldest segments first. Those that
+failed of late have at most `PROBES_MAX` turns at once, so that the others are never without one.
 
 Constraints: one segment in memory a turn, as frames and as lines; one PUT a segment, never
-multipart, so nothing half-done can be left at a store.
+multipart, so nothing half-done can be left at a store. A turn may be cancelled anywhere.
 """
 
 import hashlib
@@ -35,13 +39,15 @@ from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.plan import encoding
 from modeltap.capture.segment import Label, Record, Scanned, SegmentFile, scan, segment_files
 from modeltap.clock import Clock, utc
-from modeltap.errors import MalformedRecord, ObjectExists, StoreRefused, StoreUnavailable
+from modeltap.errors import MalformedRecord, ObjectExists, ObjectStoreError, StoreRefused
 from modeltap.objects.port import ObjectStore
 from modeltap.record import encode
 from modeltap.settings import Settings
 from modeltap.telemetry import Event, emit
 
 FIRST_REST_SECONDS = 1.0
+TURNS = 4
+PROBES_MAX = 2  # fewer than turns
 LABEL_BYTES = 64 * 1024  # more than any HEAD frame: read to learn a destination
 
 
@@ -78,6 +84,15 @@ class SegmentQuarantined(Event):
     segment: str
     reason: str
     records: int  # lost
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentUnreadable(Event):
+    """The disk does not give a segment back. It is tried again at the next start."""
+
+    level: ClassVar[int] = logging.ERROR
+    segment: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +159,8 @@ class Shipper:
         self._ledger = ledger
         self._rest_seconds_max = settings.capture_retry_seconds_max
         self._clock = clock
-        self._labels: dict[Path, Label | None] = {}
+        self._known: dict[Path, _Sealed | None] = {}  # None: unreadable
+        self._probes = 0
         self._destinations: dict[str, _Destination] = {}
 
     async def turn(self) -> int:
@@ -152,13 +168,25 @@ class Shipper:
         settled = 0
         for sealed in self._backlog():
             state = self._destinations.setdefault(sealed.destination, _Destination())
-            if not state.busy and self._clock.monotonic() >= state.rest_until:
-                state.busy = True
-                try:
-                    settled += await self._ship(sealed, state)
-                finally:
-                    state.busy = False
+            if self._may_try(state):
+                settled += await self._try(sealed, state)
         return settled
+
+    def _may_try(self, state: _Destination) -> bool:
+        if state.busy or self._clock.monotonic() < state.rest_until:
+            return False
+        return not state.failures or self._probes < PROBES_MAX
+
+    async def _try(self, sealed: _Sealed, state: _Destination) -> bool:
+        """Ship one segment, alone with its destination; tell whether it was settled."""
+        probe = state.failures > 0
+        state.busy = True
+        self._probes += probe
+        try:
+            return await self._ship(sealed, state)
+        finally:
+            state.busy = False
+            self._probes -= probe
 
     async def _ship(self, sealed: _Sealed, state: _Destination) -> bool:
         file = sealed.file
@@ -167,13 +195,17 @@ class Shipper:
         if self._ledger.has(file.id):
             file.path.unlink()  # killed between the row and this
             return True
-        shipment = _shipment(file, self._spool)
+        try:
+            shipment = _shipment(file, self._spool)
+        except OSError as error:
+            self._pass_over(file, error)
+            return False
         if not shipment.records:
             self._give_up(shipment, "damaged")
             return True
         try:
             etag = await self._put(shipment, state)
-        except (StoreUnavailable, StoreRefused) as error:
+        except ObjectStoreError as error:
             self._rest(sealed.destination, state, error)
             return False
         self._take_up(sealed.destination, state)
@@ -236,27 +268,30 @@ class Shipper:
             emit(DeliveryResumed(destination))
 
     def _backlog(self) -> list[_Sealed]:
-        """List the sealed segments, oldest first, those without a readable label at the end."""
-        files = [
-            file
+        """List the sealed segments, oldest first; those whose label is lost before all others."""
+        known = self._known
+        self._known = {
+            file.path: known[file.path] if file.path in known else self._looked_at(file)
             for folder in self._spool.writer_folders()
             for file in segment_files(folder)
             if file.count is not None
-        ]
-        present = {file.path for file in files}
-        self._labels = {path: label for path, label in self._labels.items() if path in present}
-        return sorted(self._sealed(files))
+        }
+        return sorted(filter(None, self._known.values()))
 
-    def _sealed(self, files: list[SegmentFile]) -> Iterator[_Sealed]:
-        for file in files:
-            if file.path not in self._labels:
-                self._labels[file.path] = _label(file)
-            label = self._labels[file.path]
-            if label is None:
-                yield _Sealed(0, 0, file, "")
-            else:
-                destination = Stream.decode(label.stream).plan.destination
-                yield _Sealed(label.hour, label.first_ns, file, destination)
+    def _looked_at(self, file: SegmentFile) -> _Sealed | None:
+        try:
+            found = _label(file)
+        except OSError as error:
+            self._pass_over(file, error)
+            return None
+        if found is None:
+            return _Sealed(0, 0, file, "")
+        label, stream = found
+        return _Sealed(label.hour, label.first_ns, file, stream.plan.destination)
+
+    def _pass_over(self, file: SegmentFile, error: OSError) -> None:
+        self._known[file.path] = None
+        emit(SegmentUnreadable(str(file.id), error.strerror or type(error).__name__))
 
 
 def object_uri(file: SegmentFile, label: Label, stream: Stream) -> str:
@@ -292,15 +327,16 @@ def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
 def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     """Decode a segment into its object, or into none where no record or no label is left."""
     scanned = scan(file.path.read_bytes(), file.id.salt)
-    if scanned.label is None:
+    found = _placed(scanned)
+    if found is None:
         return _Shipment(file, *slot_names(spool.counters, file.id.writer, file.id.slot))
-    stream = Stream.decode(scanned.label.stream)
+    label, stream = found
     lines = list(_lines(scanned.records, stream))
     return _Shipment(
         file,
         stream.endpoint,
         stream.variant,
-        uri=object_uri(file, scanned.label, stream),
+        uri=object_uri(file, label, stream),
         data=b"".join(lines),
         records=len(lines),
         last=scanned.records[-1][0] if scanned.records else 0,
@@ -317,10 +353,18 @@ def _lines(records: tuple[Record, ...], stream: Stream) -> Iterator[bytes]:
         yield encode(record, choose)
 
 
-def _label(file: SegmentFile) -> Label | None:
+def _label(file: SegmentFile) -> tuple[Label, Stream] | None:
     """Read where a segment goes, from its beginning or, where that is damaged, from its end."""
     with file.path.open("rb") as opened:
-        found: Scanned = scan(opened.read(LABEL_BYTES), file.id.salt)
-    if found.label is None:
-        found = scan(file.path.read_bytes(), file.id.salt)
-    return found.label
+        found = _placed(scan(opened.read(LABEL_BYTES), file.id.salt))
+    return found or _placed(scan(file.path.read_bytes(), file.id.salt))
+
+
+def _placed(scanned: Scanned) -> tuple[Label, Stream] | None:
+    """Give where records go, or None where no label is left that says so."""
+    if scanned.label is None:
+        return None
+    try:
+        return scanned.label, Stream.decode(scanned.label.stream)
+    except MalformedRecord:
+        return None

@@ -17,6 +17,7 @@ counts what it drops.
 
 import fcntl
 import logging
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -37,7 +38,7 @@ from modeltap.capture.segment import (
     segment_files,
 )
 from modeltap.clock import Clock
-from modeltap.errors import SpoolBusy
+from modeltap.errors import LedgerUnreadable, SpoolBusy
 from modeltap.settings import Settings
 from modeltap.telemetry import Event, emit
 
@@ -78,6 +79,14 @@ class RingDamaged(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class LedgerAwaited(Event):
+    """What dead gateways lost is counted as soon as the ledger can be read."""
+
+    level: ClassVar[int] = logging.WARNING
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Open:
     """An open segment, and when it was opened here."""
 
@@ -103,12 +112,15 @@ class Spooler:
         self._settings = settings
         self._clock = clock
         self._disk = disk
+        self._rings = rings
         self._unfounded = list(rings)
         self._lanes: list[_Lane] = []
         self._stalled = False
         self._rest_until = self._synced_at = clock.monotonic()
+        self._count_lost_at = 0.0
         self._meet_rings()
-        self._recover({lane.writer for lane in self._lanes})
+        self._retire_dead({lane.writer for lane in self._lanes})
+        self._count_lost()
 
     def turn(self) -> None:
         """Drain every ring once; sync and seal what is due. Raise nothing that a disk can do."""
@@ -119,6 +131,8 @@ class Spooler:
             for lane in self._lanes:
                 lane.drain()
             self._settle(self._due)
+            if self._clock.monotonic() >= self._count_lost_at:
+                self._count_lost()
         except OSError as error:
             self._rest(error)
 
@@ -169,12 +183,22 @@ class Spooler:
             self._lanes.append(_Lane(ring, self._spool, self._clock, self._disk))
             self._unfounded.remove(ring)
 
-    def _recover(self, living: set[str]) -> None:
+    def _retire_dead(self, living: set[str]) -> None:
         for folder in self._spool.writer_folders():
             if folder.name not in living:
                 with suppress(SpoolBusy), _locked(folder):
                     self._retire(folder)
-        lost = settle_dead(self._spool, living)
+
+    def _count_lost(self) -> None:
+        """Settle the counts of dead writers, once; while the ledger is mended, try again."""
+        try:
+            lost = settle_dead(self._spool, self._rings)
+        except LedgerUnreadable as error:
+            if self._count_lost_at == 0.0:
+                emit(LedgerAwaited(str(error)))
+            self._count_lost_at = self._clock.monotonic() + REST_SECONDS
+            return
+        self._count_lost_at = math.inf
         if lost:
             emit(RecordsLost(lost))
 
@@ -274,8 +298,8 @@ class _Lane:
         try:
             yield
         except OSError:
+            self._ring.rewind()  # first: the disk may refuse to abandon, too
             self._open.pop(key).segment.abandon()
-            self._ring.rewind()
             raise
 
 

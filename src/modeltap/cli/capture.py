@@ -3,16 +3,16 @@
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import closing
+from contextlib import contextmanager
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from modeltap.capture.account import Count, account
 from modeltap.capture.folder import SpoolFolder
-from modeltap.capture.ledger import Delivery, Ledger
+from modeltap.capture.ledger import Delivery, LedgerReader
 from modeltap.cli.running import CannotRun, HomeOption, access_key, resolve, running
-from modeltap.errors import ObjectStoreError
+from modeltap.errors import LedgerUnreadable, ObjectNotFound, ObjectStoreError
 from modeltap.objects.remote import Stores
 from modeltap.settings import Settings
 
@@ -27,7 +27,9 @@ def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
     settings = resolve(home)
     for delivery in _deliveries(settings, endpoint):
         print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
-    counts = [each for each in account(settings.layout.spool) if endpoint in (None, each.endpoint)]
+    with _readable():
+        every = account(settings.layout.spool)
+    counts = [each for each in every if endpoint in (None, each.endpoint)]
     for count in counts:
         print(f"{count.endpoint}/{count.variant}  {' '.join(_fates([count]))}")
     print(" ".join(_fates(counts)))
@@ -68,15 +70,22 @@ def _followed(settings: Settings, endpoint: str, seen: set[str]) -> Iterator[str
     while True:
         for delivery in _deliveries(settings, endpoint):
             if delivery.uri not in seen:
-                yield from asyncio.run(_read(stores, delivery.uri)).decode().splitlines()
+                yield from lines(asyncio.run(_read(stores, delivery.uri)))
                 seen.add(delivery.uri)
         time.sleep(FOLLOW_SECONDS)
+
+
+def lines(data: bytes) -> list[str]:
+    """Split an object into its records; as text, a payload's U+2028 would split one, too."""
+    return [line.decode() for line in data.splitlines()]
 
 
 async def _read(stores: Stores, uri: str) -> bytes:
     store, key = stores.at(uri)
     try:
         return await store.get(key)
+    except ObjectNotFound:
+        return b""  # its owner has removed it since
     except ObjectStoreError as error:
         raise CannotRun(f"{uri}: {error}") from None
 
@@ -85,5 +94,15 @@ def _deliveries(settings: Settings, endpoint: str | None) -> list[Delivery]:
     path = SpoolFolder(settings.layout.spool).ledger
     if not path.exists():
         return []
-    with closing(Ledger(path)) as ledger:
+    with _readable(), LedgerReader(path) as ledger:
         return ledger.deliveries(endpoint)
+
+
+@contextmanager
+def _readable() -> Iterator[None]:
+    try:
+        yield
+    except LedgerUnreadable as error:
+        raise CannotRun(
+            f"the ledger of deliveries cannot be read ({error}); a running server mends it"
+        ) from None

@@ -205,7 +205,7 @@ def _conclusion(
             elif view.followed and _complete(endpoint.name, endpoint.next, placements):
                 yield Settle(Event.BUILT)
         case EndpointStatus.ROLLING_BACK:
-            if view.followed and _only(endpoint, placements):
+            if view.followed and _alone(endpoint, placements):
                 yield Settle(Event.RESTORED)
         case EndpointStatus.DELETING:
             if not _standing(placements):
@@ -223,12 +223,14 @@ def _complete(endpoint: str, fleet: Fleet | None, placements: Iterable[Placement
     return fleet is not None and _slots(endpoint, fleet) <= running
 
 
-def _only(endpoint: Endpoint, placements: list[Placement]) -> bool:
-    """Tell whether the serving fleet stands complete and alone."""
-    slots = _slots(endpoint.name, endpoint.serving)
-    standing = _standing(placements)
-    alone = Counter(each.slot for each in standing) <= slots
-    return alone and _complete(endpoint.name, endpoint.serving, standing)
+def _alone(endpoint: Endpoint, placements: list[Placement]) -> bool:
+    """Tell whether nothing stands but the serving fleet.
+
+    It need not be complete, as it need not be in service: an endpoint that waited here for an
+    instance that cannot start could neither be updated nor deleted.
+    """
+    standing = Counter(each.slot for each in _standing(placements))
+    return standing <= _slots(endpoint.name, endpoint.serving)
 
 
 def _standing(placements: list[Placement]) -> list[Placement]:

@@ -15,7 +15,7 @@ class Event(StrEnum):
     DELETE = "delete"  # asked for
     BUILT = "built"  # the new fleet is complete, and every live gateway sends to it
     BUILD_FAILED = "build failed"
-    RESTORED = "restored"  # only the old fleet is left, and it is complete
+    RESTORED = "restored"  # only the old fleet is left
 
 
 class IllegalStep(Exception):

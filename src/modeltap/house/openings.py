@@ -7,6 +7,7 @@ and a ring keeps its records while a gateway or the spooler is replaced.
 import ctypes
 import fcntl
 import os
+import select
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,11 +21,16 @@ from modeltap_worker.socketpath import short_path
 
 PR_SET_CHILD_SUBREAPER = 36
 BACKLOG = 2048
+SURVIVORS_SECONDS_MAX = 60.0
+SURVIVORS_POLL_SECONDS = 0.05
 
 
 @contextmanager
 def opened(settings: Settings, clock: Clock) -> Iterator[Supervisor]:
-    """Claim the home, open sockets, rings and the life pipe. Raise `CannotStart` if it is taken."""
+    """Claim the home, open sockets, rings and the life pipe. Raise `CannotStart` if it is taken.
+
+    What is left of a supervisor that was killed is waited for: it ends at the end of its life pipe.
+    """
     os.umask(0o077)
     home = settings.layout
     for folder in (
@@ -37,28 +43,49 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Supervisor]:
         home.artifacts,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _claimed(home):
+    with _claimed(home), _survived(home, clock) as children:
         path = home.run / "settings.json"
         path.write_text(settings.model_dump_json())
         ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
         life, held = os.pipe()
-        yield Supervisor(_children(settings, str(path), life), held, clock)
+        yield Supervisor(_children(settings, str(path), life, children), held, clock)
 
 
 @contextmanager
 def _claimed(home: Home) -> Iterator[None]:
     with (home.run / "serve.lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not _try_lock(lock.fileno()):
             raise CannotStart(
                 f"another `modeltap serve` runs on {home.root}; "
                 "stop it, or give --home another folder"
-            ) from None
+            )
         yield
 
 
-def _children(settings: Settings, path: str, life: int) -> list[Child]:
+@contextmanager
+def _survived(home: Home, clock: Clock) -> Iterator[int]:
+    """Give the lock that all our children inherit, once those of our predecessor let it go."""
+    with (home.run / "children.lock").open("w") as lock:
+        deadline = clock.monotonic() + SURVIVORS_SECONDS_MAX
+        while not _try_lock(lock.fileno()):
+            if clock.monotonic() >= deadline:
+                raise CannotStart(
+                    f"processes of an earlier `modeltap serve` on {home.root} have not ended; "
+                    "`fuser` on its run/children.lock names them"
+                )
+            select.select([], [], [], SURVIVORS_POLL_SECONDS)
+        yield lock.fileno()
+
+
+def _try_lock(lock: int) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _children(settings: Settings, path: str, life: int, children: int) -> list[Child]:
     home = settings.layout
     _check_free(settings.host, settings.port)
     _check_free(settings.host, settings.bulk_port)
@@ -70,7 +97,7 @@ def _children(settings: Settings, path: str, life: int) -> list[Child]:
     control = {"inside": _listen_unix(home.run / "control.sock")}
 
     def child(role: str, index: int = 0, **fds: int) -> Child:
-        return Child(Assignment(role, path, index, {"life": life, **fds}))
+        return Child(Assignment(role, path, index, {"life": life, "children": children, **fds}))
 
     gateways = [
         child(

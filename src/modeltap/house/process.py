@@ -104,7 +104,7 @@ class Tasks:
         return task
 
     async def end(self) -> None:
-        """Cancel what still runs; raise what a task failed of."""
+        """Cancel what still runs, and wait until it has ended."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)

@@ -1,15 +1,18 @@
 """The shipper process: sealed segments → object store."""
 
+import asyncio
 import os
 
 from modeltap.auth.keyring import Keyring
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Ledger
-from modeltap.capture.shipper import Shipper
-from modeltap.house.process import Process
+from modeltap.capture.shipper import TURNS, Shipper
+from modeltap.house.process import Process, Tasks
 from modeltap.objects.remote import Stores
 
 PAUSE_SECONDS = 0.2
+LAST_DELIVERY_SECONDS_MAX = 5.0
+"""What a store has not taken by then is delivered after the next start."""
 NICENESS = 10
 """Encoding yields to inference."""
 
@@ -17,14 +20,25 @@ NICENESS = 10
 async def serve(process: Process) -> None:
     """Ship what is sealed until told to stop; then once more, for what was sealed last."""
     os.nice(NICENESS)
+    process.ready()  # nobody calls it: a disk that refuses the ledger must not keep a house from up
     settings = process.settings
     layout = settings.layout
     stores = Stores(settings, Keyring.open(layout.keys, process.clock).first())
-    ledger = Ledger(SpoolFolder(layout.spool).ledger)
-    shipper = Shipper(layout.spool, stores.at, ledger, settings, process.clock)
-    process.ready()
+    spool = SpoolFolder(layout.spool)
+    ledger = Ledger(spool.ledger)
+    shipper = Shipper(spool.root, stores.at, ledger, settings, process.clock)
+    tasks = Tasks(process)
+    shipping = [tasks.spawn(_ship(process, shipper, number)) for number in range(TURNS)]
+    await process.stopping.wait()
+    await asyncio.wait(shipping, timeout=LAST_DELIVERY_SECONDS_MAX)
+    await tasks.end()
+    ledger.close()
+
+
+async def _ship(process: Process, shipper: Shipper, number: int) -> None:
+    """Take turn after turn, in step with the other turns, and a last one when told to stop."""
+    await process.pause(PAUSE_SECONDS * number)
     while not process.stopping.is_set():
         await shipper.turn()
-        await process.pause(PAUSE_SECONDS)
+        await process.pause(PAUSE_SECONDS * TURNS)
     await shipper.turn()
-    ledger.close()

@@ -17,6 +17,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from modeltap.clock import Clock
 from modeltap.house.process import Assignment
@@ -24,9 +25,11 @@ from modeltap.telemetry import Event, emit
 
 READY_SECONDS_MAX = 60.0
 STOP_SECONDS_MAX = 45.0
+WORKER_SECONDS_MAX = 5.0
 WORKER_POLL_SECONDS = 0.02
-RESTART_PAUSE_SECONDS = (0.0, 0.2, 1.0, 5.0)
-RESTART_FORGOTTEN_SECONDS = 30.0
+RESTART_PAUSE_SECONDS = (0.0, 0.0, 0.2, 1.0, 5.0)
+"""By how many times in a row a child ended young."""
+YOUNG_SECONDS = 30.0
 FLOORS = (("store", "control", "shipper", "spooler"), ("gateway",))
 """Who starts at once. Callers of one another queue on sockets; clients come in by the last."""
 STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
@@ -90,11 +93,11 @@ class Supervisor:
 
     def _watch(self) -> None:
         while not self._stop:
-            self._wait(self._seconds_to_next_restart())
-            self._reap()
+            self._reap()  # before the wait: who died while the others started woke us then
             for child in self.children:
                 if child.process is None and self.clock.monotonic() >= child.due and not self._stop:
                     self._start(child, child.assignment)
+            self._wait(self._seconds_to_next_restart())
 
     def _seconds_to_next_restart(self) -> float | None:
         dues = [child.due for child in self.children if child.process is None]
@@ -145,9 +148,9 @@ class Supervisor:
 
     def _schedule_restart(self, child: Child) -> None:
         lived = self.clock.monotonic() - child.started
-        child.failures = 0 if lived > RESTART_FORGOTTEN_SECONDS else child.failures + 1
-        pause = RESTART_PAUSE_SECONDS[min(child.failures, len(RESTART_PAUSE_SECONDS)) - 1]
-        child.due = self.clock.monotonic() + (pause if child.failures else 0.0)
+        child.failures = 0 if lived > YOUNG_SECONDS else child.failures + 1
+        pause = RESTART_PAUSE_SECONDS[min(child.failures, len(RESTART_PAUSE_SECONDS) - 1)]
+        child.due = self.clock.monotonic() + pause
 
     def _stop_all(self) -> None:
         self._stop = True
@@ -159,15 +162,18 @@ class Supervisor:
         self._await_workers()
 
     def _await_workers(self) -> None:
-        """Wait for model workers, which end at the end of the life pipe."""
-        deadline = self.clock.monotonic() + STOP_SECONDS_MAX
-        while self.clock.monotonic() < deadline:
+        """Wait for model workers, which end at the end of the life pipe; kill one that hangs."""
+        deadline = self.clock.monotonic() + WORKER_SECONDS_MAX
+        while True:
             try:
                 pid, _ = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
                 return
-            if pid == 0:
-                select.select([], [], [], WORKER_POLL_SECONDS)
+            if pid != 0:
+                continue
+            if self.clock.monotonic() >= deadline:
+                _kill_children()
+            select.select([], [], [], WORKER_POLL_SECONDS)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
@@ -199,6 +205,12 @@ class Supervisor:
         with suppress(BlockingIOError):
             while self._wake.recv(1024):
                 pass
+
+
+def _kill_children() -> None:
+    for children in Path("/proc/self/task").glob("*/children"):
+        for pid in children.read_text().split():
+            os.kill(int(pid), signal.SIGKILL)  # a child of ours until we reap it
 
 
 def _peek_ended() -> "os.waitid_result | None":

@@ -69,11 +69,14 @@ class World:
 
     def start(self) -> None:
         """Start the house: a new ring, hence a new writer."""
-        self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, self.ring_bytes)
+        self.start_ring()
         self.start_gateway()
         self.start_spooler()
         self.start_shipper()
+
+    def start_ring(self) -> None:
+        self.fd = os.memfd_create("ring")
+        os.ftruncate(self.fd, self.ring_bytes)
 
     def start_gateway(self) -> None:
         ring = RingWriter(self.fd, self.clock.uuid4())

@@ -37,6 +37,18 @@ def test_hysteresis(
     assert events == changes  # one a change
 
 
+def test_a_disk_that_cannot_be_asked_is_full(tmp_path: Path) -> None:
+    """The folder is gone: the gateway that asks goes on, and captures again when it is back."""
+    settings = load(
+        home=tmp_path, capture_disk_stop_percent=99.99, capture_disk_resume_percent=99.98
+    )
+    guard = Guard(SystemDisk(), tmp_path / "gone", settings)
+    assert not guard.open
+    (tmp_path / "gone").mkdir()
+    guard.refresh()
+    assert guard.open
+
+
 def test_the_figure_is_df_s() -> None:
     folder = Path(tempfile.gettempdir())
     used, free = shutil.disk_usage(folder).used, shutil.disk_usage(folder).free

@@ -2,13 +2,15 @@
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from capture_world import World, exchange
 
-from modeltap.capture.counters import Counters, Drop
+from modeltap.capture.counters import SLOTS_FULL, Counters, Drop
 from modeltap.capture.ring import PAGE_BYTES
 from modeltap.capture.spooler import Spooler
 from modeltap.errors import SpoolBusy
@@ -151,8 +153,7 @@ def test_one_writer_a_page(world: World) -> None:
 def test_a_gateway_that_starts_late_is_met(tmp_path: Path) -> None:
     with World(tmp_path) as world:
         world.kill_all()
-        world.fd = os.memfd_create("ring")
-        os.ftruncate(world.fd, world.ring_bytes)
+        world.start_ring()
         world.start_spooler()
         world.turn()
         world.start_gateway()
@@ -204,6 +205,60 @@ def test_a_sync_that_fails_is_never_trusted(world: World, at: int) -> None:
     assert not world.disk.sync_faults
     assert sorted(numbers(world)) == [0, 1, 2, 10, 11, 12]
     assert all(count.discrepancy == 0 for count in world.account())
+
+
+def test_a_disk_that_refuses_to_abandon_loses_nothing(world: World) -> None:
+    """A sync fails, and so does the renaming of what was safe."""
+    world.offer(exchange(0))
+    world.turn()
+    world.offer(exchange(1))
+    (opened,) = world.spool.writers.glob("*/*.open")
+    blocker = opened.with_name(f"{opened.stem}-000000001.seal")
+    blocker.mkdir()
+    world.disk.sync_faults = [errno.EIO]
+    world.turn()
+    blocker.rmdir()
+    world.turn(2)
+    world.turn(61)
+    world.kill_spooler()
+    world.start_spooler()
+    world.spooler.close()
+    world.start_spooler()
+    world.ship()
+    assert sorted(numbers(world)) == [0, 1]
+    assert world.count().discrepancy == 0
+
+
+def test_a_full_disk_refuses_a_slot_and_kills_nobody(tmp_path: Path) -> None:
+    """A store into a hole of a mapped page is a SIGBUS where the disk has no block left."""
+    script = """
+import os, subprocess, sys
+from pathlib import Path
+folder = Path(sys.argv[1])
+subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], check=True)
+from modeltap.capture.counters import Counters
+counters = Counters(folder, "writer")
+try:
+    (folder / "filler").write_bytes(bytes(1 << 20))
+except OSError:
+    pass
+slots = [counters.slot(f"endpoint-{number}", "AllTraffic") for number in range(40)]
+(folder / "filler").unlink()
+print(slots[0], slots[-1], counters.slot("endpoint-39", "AllTraffic"))
+"""
+    isolated = ["unshare", "--mount", "--map-root-user"]
+    if subprocess.run([*isolated, "true"], capture_output=True, check=False).returncode:
+        pytest.skip("this machine gives no mount namespaces")
+    done = subprocess.run(
+        [*isolated, sys.executable, "-c", script, tmp_path],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    first, last, later = map(int, done.stdout.split())
+    assert (first, last) == (1, SLOTS_FULL)
+    assert later > first
 
 
 def test_a_dead_disk_fills_the_ring_and_nothing_else(tmp_path: Path) -> None:

@@ -1,9 +1,11 @@
 """One segment, one object: stores that are down, deny, lose acknowledgements (reliability §2.8)."""
 
 import asyncio
+import ctypes
 import os
 import re
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +15,10 @@ from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop
 from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
 from modeltap.capture.ledger import Delivery, Ledger
-from modeltap.capture.segment import SegmentId
-from modeltap.capture.shipper import Shipper
+from modeltap.capture.segment import Label, SegmentId, Type, pack, segment_files
+from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
-from modeltap.errors import StoreRefused, StoreUnavailable
+from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
 from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
 from modeltap.objects.remote import MemoryStore
 
@@ -64,6 +66,52 @@ class HostileStore:
 
     async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
         return await self.inside.fetch(key, path, bytes_max)
+
+
+class SilentStore(HostileStore):
+    """Puts under `silent…` hang until it is told to give them up."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.silent = True
+        self.hanging = 0
+        self._given_up = asyncio.Event()
+
+    def give_up(self) -> None:
+        self._given_up.set()
+        self._given_up = asyncio.Event()
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+    ) -> Stored:
+        if self.silent and key.startswith("silent"):
+            self.hanging += 1
+            try:
+                await self._given_up.wait()
+            finally:
+                self.hanging -= 1
+            raise StoreUnavailable("no answer")
+        return await super().put(key, data, metadata=metadata, create_only=create_only)
+
+
+@contextmanager
+def obeyed_modes() -> Iterator[None]:
+    """Make file modes count for root, too: put down this thread's capabilities (capset(2))."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    head = (ctypes.c_uint32 * 2)(0x20080522, 0)
+    held, bare = (ctypes.c_uint32 * 6)(), (ctypes.c_uint32 * 6)()
+    assert libc.capget(head, held) == 0
+    bare[1], bare[4] = held[1], held[4]  # nothing effective, the same permitted
+    assert libc.capset(head, bare) == 0
+    try:
+        yield
+    finally:
+        assert libc.capset(head, held) == 0
 
 
 def down(_: bool) -> Exception:
@@ -184,6 +232,88 @@ def test_turns_at_once_share_the_destinations(world: World, store: HostileStore)
     assert sum(asyncio.run(several())) == 4
     assert len(store.puts) == 4
     settled(world, 4)
+
+
+def test_destinations_that_hang_leave_turns_to_the_others(tmp_path: Path) -> None:
+    """More destinations hang than there are turns; at first contact each may cost one turn."""
+    silent = [f"silent-{number}" for number in range(TURNS + 2)]
+
+    async def begin(world: World) -> list[asyncio.Task[int]]:
+        world.clock.advance(200)  # whoever rested has rested
+        turns = [asyncio.create_task(world.shipper.turn()) for _ in range(TURNS)]
+        for _ in range(100):
+            await asyncio.sleep(0)
+        return turns
+
+    async def play(world: World, store: SilentStore) -> None:
+        turns = await begin(world)
+        assert store.hanging == TURNS
+        while not all(turn.done() for turn in turns):
+            store.give_up()
+            await asyncio.sleep(0)
+        seal(world, 1, endpoint="fine", plan=replace(PLAN, destination="s3://bucket/fine"))
+        turns = await begin(world)
+        async with asyncio.timeout(10):
+            while sum(turn.done() for turn in turns) < TURNS - PROBES_MAX:
+                await asyncio.sleep(0)
+        assert store.hanging == PROBES_MAX
+        for turn in turns:
+            turn.cancel()
+        await asyncio.gather(*turns, return_exceptions=True)
+
+    store = SilentStore()
+    with World(tmp_path, store=store) as world:
+        for name in silent:
+            seal(world, 0, endpoint=name, plan=replace(PLAN, destination=f"s3://bucket/{name}"))
+        asyncio.run(play(world, store))
+        assert [count.delivered for count in world.account() if count.endpoint == "fine"] == [1]
+        store.silent = False
+        world.clock.advance(200)
+        assert world.ship() == len(silent)  # a turn that was cancelled keeps nothing busy
+        assert sum(count.pending for count in world.account()) == 0
+
+
+def test_an_object_that_is_there_and_not_there_is_waited_for(
+    world: World, store: HostileStore
+) -> None:
+    """The key is taken, and then it is gone: any answer of the port makes a destination rest."""
+    store.before = [lambda _: ObjectExists("taken")]
+    seal(world, 0)
+    assert world.ship() == 0
+    assert world.count().pending == 1
+    world.clock.advance(2)
+    assert world.ship() == 1
+    settled(world, 1)
+
+
+def test_a_segment_that_cannot_be_read_holds_up_no_other(
+    world: World, capfd: pytest.CaptureFixture[str]
+) -> None:
+    seal(world, 0)
+    (file,) = world.spool.writers.glob("*/*.seal")
+    seal(world, 1)
+    file.chmod(0)
+    with obeyed_modes():
+        assert world.ship() == 1
+        assert world.ship() == 0
+    assert capfd.readouterr().out.count("SegmentUnreadable") == 1
+    file.chmod(0o600)
+    world.ledger.close()
+    world.start_shipper()
+    assert world.ship() == 1
+    settled(world, 2)
+
+
+def test_a_label_of_another_version_is_damage(world: World) -> None:
+    """Whole by its checksum and not ours to read: it must not end the shipper each time."""
+    seal(world, 0)
+    (file,) = world.spool.writers.glob("*/*.seal")
+    (sealed,) = segment_files(file.parent)
+    label = Label(0, 0, b'{"endpoint":"churn"}').encode()
+    file.write_bytes(pack(sealed.id.salt, Type.HEAD, 1, label))
+    assert world.ship() == 1
+    assert world.count().dropped == {Drop.CORRUPT: 1}
+    settled(world, 0)
 
 
 def test_a_segment_with_its_row_is_not_sent_again(world: World, store: HostileStore) -> None:

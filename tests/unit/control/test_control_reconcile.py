@@ -152,6 +152,23 @@ async def test_a_failed_update_goes_back_to_the_old_fleet_untouched(home: Home) 
 
 
 @live
+async def test_a_rollback_ends_also_where_the_old_fleet_cannot_start_again(home: Home) -> None:
+    """Else the endpoint could never be deleted."""
+    control = await serving(home)
+    (old,) = home.launcher.instances()
+    (kept,) = (home.folder / "artifacts").iterdir()
+    kept.write_bytes(BROKEN)
+    home.clock.advance(11)
+    home.launcher.kill(old)
+    home.update("Live", home.fleet(BROKEN))
+    await control.turns()
+    assert home.endpoint("Live").status is Status.IN_SERVICE
+    home.delete("Live")
+    await control.turns()
+    assert home.store.get("endpoint", "Live") is None
+
+
+@live
 async def test_a_dead_instance_is_replaced_by_the_same_model(home: Home) -> None:
     """Also with the object gone since: the archive is kept with the fleet."""
     control = await serving(home, a=2)
