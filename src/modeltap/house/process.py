@@ -8,6 +8,7 @@ other end only the supervisor holds: a supervisor that was killed takes its chil
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 import traceback
@@ -25,6 +26,9 @@ from modeltap import telemetry
 from modeltap.clock import Clock, SystemClock
 from modeltap.settings import Settings
 from modeltap.telemetry import Event, emit
+
+DESCRIPTORS = 65_536
+"""Of one process: a gateway holds two for each connection that it passes on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,8 +133,16 @@ Role = Callable[[Process], Awaitable[None]]
 def run(role: Role, assignment: Assignment) -> None:
     """Run a role until it ends."""
     os.umask(0o077)
+    _raise_descriptor_limit()
     telemetry.configure(_title(assignment))
     uvloop.run(_main(role, assignment))
+
+
+def _raise_descriptor_limit() -> None:
+    """Take the descriptors that the system allows: many shells hand on a soft limit of 1,024."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, wanted), hard))
 
 
 def _title(assignment: Assignment) -> str:
