@@ -4,8 +4,6 @@
     ├─ ClientError                     the caller can mend it
     │  ├─ ValidationException          400  control API: references, states, shapes
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
-    │  ├─ ResourceInUse                400
-    │  ├─ ResourceNotFound             400
     │  ├─ ResourceLimitExceeded        400  more instances than the settings allow
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
@@ -55,14 +53,6 @@ class ValidationException(ClientError):
 
 class ValidationError(ClientError):
     code = "ValidationError"
-
-
-class ResourceInUse(ClientError):
-    code = "ResourceInUse"
-
-
-class ResourceNotFound(ClientError):
-    code = "ResourceNotFound"
 
 
 class ResourceLimitExceeded(ClientError):

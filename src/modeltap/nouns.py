@@ -1,7 +1,8 @@
 """The frozen values that cross rooms. No behaviour beyond construction and reading.
 
 Rooms on one floor do not know each other: they meet here. A noun that only one room uses lives in
-that room. Times are integers: `_ns` is nanoseconds since the Unix epoch, UTC, from `clock`.
+that room. Times are integers: `_ns` is nanoseconds since the Unix epoch, UTC, from `clock`. Those
+of the hot path are frozen by the type checker alone (`_quick`); nobody assigns to one.
 """
 
 from collections.abc import AsyncIterable, Mapping

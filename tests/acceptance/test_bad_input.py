@@ -18,7 +18,6 @@ from .deployed import (
     create_endpoint,
     create_model,
     invoke,
-    records,
     until,
     upload,
     variant,
@@ -239,13 +238,15 @@ def test_an_unreachable_destination(server: Server, row: str) -> None:
     assert len(await_records(server, "waiting", 20, "made-later")) == 20
 
 
-def test_nothing_captured_is_an_error(server: Server, row: str) -> None:
+def test_an_error_of_the_model_is_not_captured(server: Server, row: str) -> None:
     """Only what the model answered with success is captured (contract §1.9)."""
+    create_endpoint(server, "erring", "good", capture())
+    await_in_service(server, "erring")
     runtime = server.client("sagemaker-runtime")
-    invoke(runtime, "good", row)
-    found = await_records(server, "good", 1)
-    outputs = [
-        record["captureData"]["endpointOutput"]["data"] for record in records(server, "good")
-    ]
-    assert found
-    assert all(float(output) for output in outputs)
+    with pytest.raises(ClientError, match="Feature size"):
+        invoke(runtime, "erring", "1," * 70 + "1")
+    invoke(runtime, "erring", row)  # sent later, so the failed call would be delivered by then
+    (record,) = await_records(server, "erring", 1)
+    assert record["captureData"]["endpointInput"]["data"] == row
+    counted = server.command("capture", "ls", "erring").splitlines()[-1]
+    assert "sampled=1 delivered=1 pending=0 dropped=0" in counted

@@ -11,7 +11,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
 from modeltap.clock import SystemClock
-from modeltap.errors import ResourceInUse
+from modeltap.errors import ResourceLimitExceeded
 from modeltap.front.app import BODY_BYTES_MAX, AwsApp, Call, Service, verifier
 from modeltap.nouns import Document, HttpResponse, Partition
 from modeltap.wire import catalog
@@ -26,7 +26,7 @@ async def list_models(call: Call) -> Document:
 
 
 async def delete_model(call: Call) -> Document:
-    raise ResourceInUse(f"{call.params['ModelName']} is in use")
+    raise ResourceLimitExceeded(f"{call.params['ModelName']} is in use")
 
 
 async def describe_model(call: Call) -> Document:
@@ -137,7 +137,7 @@ def test_an_error_of_the_caller_is_told() -> None:
     status, _, body = called(b'{"ModelName": "m"}', target("DeleteModel"))
     assert (status, orjson.loads(body)) == (
         400,
-        {"__type": "ResourceInUse", "message": "m is in use"},
+        {"__type": "ResourceLimitExceeded", "message": "m is in use"},
     )
 
 
