@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import sys
+from typing import cast
 
 import uvloop
 
@@ -10,15 +11,22 @@ from modeltap.clock import SystemClock
 from modeltap.gateway import accept
 from modeltap.gateway.body import read_whole
 from modeltap.gateway.connections import Connections
-from modeltap.gateway.http import Connection, Respond
-from modeltap.nouns import HttpRequest, HttpResponse
+from modeltap.gateway.http import Connection, Turn
+from modeltap.nouns import HttpResponse
 
 ANSWER = HttpResponse(200, ((b"content-type", b"text/csv"),), b"0.9670537114143372")
 
 
-async def echo(request: HttpRequest, respond: Respond) -> None:
-    await read_whole(request, 1024 * 1024)
-    await respond(ANSWER)
+def echo(turn: Turn) -> None:
+    if isinstance(turn.request.body, bytes):
+        turn.respond(ANSWER)
+    else:
+        turn.run(read_and_answer(turn))
+
+
+async def read_and_answer(turn: Turn) -> None:
+    await read_whole(turn.request, 1024 * 1024)
+    turn.respond(ANSWER)
 
 
 async def main(port: int) -> None:
@@ -26,7 +34,9 @@ async def main(port: int) -> None:
     connections = Connections(clock, 10.0)
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
     sweep = asyncio.create_task(connections.sweep())
-    await accept.serve(listener, lambda: Connection(echo, connections), clock=clock)
+    await accept.serve(
+        listener, lambda: cast(asyncio.Protocol, Connection(echo, connections)), clock=clock
+    )
     sweep.cancel()
 
 

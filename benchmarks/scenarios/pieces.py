@@ -4,9 +4,9 @@ import asyncio
 import os
 import tempfile
 import time
+from binascii import hexlify
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 from hashlib import sha256
 from itertools import count
 from pathlib import Path
@@ -21,7 +21,7 @@ from benchmarks.results import Cell, Plan, Section, Spread, Table
 from benchmarks.signing import REGION, signed
 from modeltap import record, settings
 from modeltap.auth.keyring import Keyring
-from modeltap.auth.sigv4 import verify
+from modeltap.auth.sigv4 import Verifier
 from modeltap.capture.counters import Counters
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.frame import Framer, Stream, open_frame, open_parcel
@@ -98,19 +98,13 @@ def _asking(folder: Path, model: Model) -> dict[str, Piece]:
     raw = list(signed(folder, 8080, ENDPOINT, model.rows))
     requests = [_parsed(each) for each in raw]
     turn, other = count(), count()
-    now = datetime.now(UTC)
+    verifier, services = Verifier(keyring.secret, REGION), frozenset({"sagemaker"})
+    now_ns = time.time_ns()
 
     def checked() -> None:
         request = requests[next(turn) % len(requests)]
         assert isinstance(request.body, bytes)
-        verify(
-            request,
-            keyring.secret,
-            now=now,
-            region=REGION,
-            services=frozenset({"sagemaker"}),
-            payload_sha256=sha256(request.body).hexdigest(),
-        )
+        verifier.verify(request, services, now_ns, hexlify(sha256(request.body).digest()))
 
     return {
         "HTTP parse (httptools)": lambda: _parsed(raw[next(other) % len(raw)]),
@@ -193,7 +187,7 @@ def _capturing(folder: Path, model: Model) -> Iterator[dict[str, Piece]]:
     plan = exchange.plan
     assert plan is not None
     stream = Stream(ENDPOINT, "AllTraffic", plan)
-    framed = b"".join(Framer(1, stream).parts(1, exchange, clock.uuid4()))
+    framed = b"".join(Framer(1, stream).parts(1, exchange))
     packed = open_frame(framed).parcel
     label = Label(clock.now_ns(), 0, stream.encode())
     segment = Segment.create(spool, SegmentId(writer, 1, 1), label, disk)
@@ -230,7 +224,11 @@ def _exchange(model: Model) -> Exchange:
     csv = frozenset({"text/csv"})
     plan = CapturePlan(100, "s3://bench/captured", input=True, output=True, csv_types=csv)
     asked = Invocation(
-        ENDPOINT, model.rows[0].encode(), content_type="text/csv", received_ns=time.time_ns()
+        SystemClock().uuid4(),
+        ENDPOINT,
+        model.rows[0].encode(),
+        content_type="text/csv",
+        received_ns=time.time_ns(),
     )
     answer = Answer(200, "text/csv; charset=utf-8", f"{model.scores[0]!r}\n".encode())
     return Exchange(asked, answer, "AllTraffic", plan)
@@ -253,28 +251,37 @@ class _Echo:
 
 
 async def _hop_us(folder: Path, seconds: float) -> float:
-    """Send calls through a link to a worker's server, both on the loop that the worker uses."""
-    path, stop = folder / "hop.sock", asyncio.Event()
+    """Send calls through a link to a worker's server in a thread beside the loop."""
+    path = folder / "hop.sock"
+    told, tell = os.pipe()
     serving = asyncio.create_task(
-        server.Server(_Echo(), print, batch_rows_max=IN_FLIGHT).serve(path, stop)
+        asyncio.to_thread(server.Server(_Echo(), print, batch_rows_max=IN_FLIGHT).serve, path, told)
     )
     while not path.exists():  # noqa: ASYNC110 - the server tells of itself by this file alone
         await asyncio.sleep(0.01)
-    links = Links(SystemClock(), 60.0)
+    links = Links(SystemClock(), 60.0, asyncio.ensure_future)
     instance = Instance("hop", f"unix:{path}")
-    invocation = Invocation(ENDPOINT, b"1,2,3", content_type="text/csv")
-    end, calls = time.perf_counter() + seconds, count()
+    invocation = Invocation(SystemClock().uuid4(), ENDPOINT, b"1,2,3", content_type="text/csv")
+    calls, left = count(), asyncio.Semaphore(0)
+    end = time.perf_counter() + seconds
 
-    async def caller() -> None:
-        while time.perf_counter() < end:
-            await links.send(instance, invocation)
+    def again(_: object = None) -> None:
+        if time.perf_counter() < end:
             next(calls)
+            links.send(instance, invocation, again)
+        else:
+            left.release()
 
-    await links.send(instance, invocation)
-    began = time.process_time()
-    await asyncio.gather(*(caller() for _ in range(IN_FLIGHT)))
+    again()
+    await asyncio.sleep(0.1)  # connected
+    began, counted = time.process_time(), next(calls)
+    for _ in range(IN_FLIGHT - 1):
+        again()
+    for _ in range(IN_FLIGHT):
+        await left.acquire()
     spent = time.process_time() - began
-    stop.set()
+    os.close(tell)
     await serving
+    os.close(told)
     links.close()
-    return 1e6 * spent / next(calls)
+    return 1e6 * spent / (next(calls) - counted)

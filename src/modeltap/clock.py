@@ -7,8 +7,9 @@ hours in microseconds and a seed replays a failure. Two implementations; one con
 import asyncio
 import heapq
 import random
-import time
 from datetime import UTC, datetime
+from random import random as chance
+from time import monotonic, time_ns
 from typing import Protocol
 
 import uuid_utils
@@ -45,13 +46,13 @@ class SystemClock:
         self._random = random.SystemRandom()
 
     def now_ns(self) -> int:
-        return time.time_ns()
+        return time_ns()
 
     def monotonic(self) -> float:
-        return time.monotonic()
+        return monotonic()
 
     def random(self) -> float:
-        return random.random()  # noqa: S311 - sampling and weights, never a secret
+        return chance()  # noqa: S311 - sampling and weights, never a secret
 
     def uuid4(self) -> str:
         return str(uuid_utils.uuid4())

@@ -314,6 +314,10 @@ class InvocationTimedOut(HouseError):
     """The model did not answer within the invocation limit."""
 
 
+class CallFailed(HouseError):
+    """A call could not be made for a reason that nobody named: a fault of modeltap's own."""
+
+
 class KeysRefused(HouseError):
     """The key folder cannot be used safely. The text says what to do."""
 

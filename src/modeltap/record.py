@@ -7,20 +7,24 @@
 The order of the keys is that of every record seen in public; absent values have no key. Times are
 whole seconds, UTC. A body is text where its content type is listed and it is UTF-8, else base64;
 its line feeds are escaped by JSON, so a line is always one record, whatever was captured.
+
+A line is put together from its values, each written by orjson: that takes a third of what orjson
+takes for the whole object, because the objects need not be made.
 """
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 import pybase64
 
 from modeltap.clock import stamp
 from modeltap.errors import MalformedRecord
-from modeltap.nouns import CapturedRecord, CaptureEncoding, Document, Half
+from modeltap.memo import Memo
+from modeltap.nouns import CapturedRecord, CaptureEncoding, Half
 
-EVENT_VERSION = "0"
+_SECOND_NS: Final = 1_000_000_000
 
 
 def encode(record: CapturedRecord, encoding: Callable[[str | None], CaptureEncoding]) -> bytes:
@@ -28,23 +32,22 @@ def encode(record: CapturedRecord, encoding: Callable[[str | None], CaptureEncod
 
     The record's text is Unicode without lone surrogates, and its time is not before 1970.
     """
-    sides = (
-        ("endpointInput", "INPUT", record.input),
-        ("endpointOutput", "OUTPUT", record.output),
-    )
-    data = {
-        name: _side(half, mode, encoding(half.content_type))
-        for name, mode, half in sides
-        if half is not None
-    }
-    metadata: Document = {"eventId": record.event_id}
+    parts = [b'{"captureData":{']
+    if record.input is not None:
+        parts.append(b'"endpointInput":{')
+        _write_side(parts, record.input, b'"mode":"INPUT","data":', encoding)
+    if record.output is not None:
+        parts.append(b'"endpointOutput":{' if record.input is None else b',"endpointOutput":{')
+        _write_side(parts, record.output, b'"mode":"OUTPUT","data":', encoding)
+    parts.append(b'},"eventMetadata":{"eventId":')
+    parts.append(orjson.dumps(record.event_id))
     if record.custom_attributes is not None:
-        metadata["customAttributes"] = [record.custom_attributes]
+        parts += [b',"customAttributes":[', orjson.dumps(record.custom_attributes), b"]"]
     if record.inference_id is not None:
-        metadata["inferenceId"] = record.inference_id
-    metadata["inferenceTime"] = stamp(record.inference_ns)
-    line = {"captureData": data, "eventMetadata": metadata, "eventVersion": EVENT_VERSION}
-    return orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE)
+        parts += [b',"inferenceId":', orjson.dumps(record.inference_id)]
+    parts.append(_times.of(record.inference_ns // _SECOND_NS))
+    parts.append(b'},"eventVersion":"0"}\n')
+    return b"".join(parts)
 
 
 def decode(line: bytes) -> CapturedRecord:
@@ -58,24 +61,47 @@ def decode(line: bytes) -> CapturedRecord:
         raise MalformedRecord(f"no captured record: {type(error).__name__}") from None
 
 
-def _side(half: Half, mode: str, encoding: CaptureEncoding) -> Document:
-    data, encoding = _data(half.body, encoding)
-    side: Document = {"observedContentType": half.content_type}
-    if half.content_type is None:
-        side = {}
-    return side | {"mode": mode, "data": data, "encoding": encoding}
+# ---------------------------------------------------------------- writing
 
 
-def _data(body: bytes, encoding: CaptureEncoding) -> tuple[str, CaptureEncoding]:
-    if encoding is not CaptureEncoding.BASE64:
+def _write_side(
+    parts: list[bytes],
+    half: Half,
+    mode: bytes,
+    encoding: Callable[[str | None], CaptureEncoding],
+) -> None:
+    content_type, body = half.content_type, half.body
+    if content_type is not None:
+        parts.append(_observed.of(content_type))
+    parts.append(mode)
+    chosen = encoding(content_type)
+    if chosen != CaptureEncoding.BASE64:
         try:
-            return body.decode("utf-8"), encoding
+            parts.append(orjson.dumps(body.decode()))
+            parts.append(_ENCODED[chosen])
+            return
         except UnicodeDecodeError:
             pass  # contract §1.7, rule 6: listed, but no text
-    return pybase64.b64encode(body).decode("ascii"), CaptureEncoding.BASE64
+    parts += [b'"', pybase64.b64encode(body), b'"', _ENCODED[CaptureEncoding.BASE64]]
 
 
-def _record(line: Document) -> CapturedRecord:
+def _write_observed(content_type: str) -> bytes:
+    return b'"observedContentType":%b,' % orjson.dumps(content_type)
+
+
+def _write_time(second: int) -> bytes:
+    return b',"inferenceTime":"%b"' % stamp(second * _SECOND_NS).encode()
+
+
+_ENCODED: Final = {each: b',"encoding":"%b"}' % each.value.encode() for each in CaptureEncoding}
+_observed: Final = Memo(_write_observed)
+_times: Final = Memo(_write_time)
+
+
+# ---------------------------------------------------------------- reading
+
+
+def _record(line: dict[str, Any]) -> CapturedRecord:
     data, metadata = line["captureData"], line["eventMetadata"]
     attributes = metadata.get("customAttributes")
     return CapturedRecord(
@@ -103,4 +129,4 @@ def _time_ns(text: str) -> int:
     moment = datetime.fromisoformat(text)
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
-    return int(moment.timestamp()) * 1_000_000_000
+    return int(moment.timestamp()) * _SECOND_NS

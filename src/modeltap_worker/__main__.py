@@ -6,7 +6,6 @@ holds the instance's lock for life, so that any launcher can tell whether it liv
 after the calls that have begun. Standard output and error are the instance's log.
 """
 
-import asyncio
 import faulthandler
 import fcntl
 import gc
@@ -17,6 +16,7 @@ import select
 import signal
 import sys
 import threading
+from contextlib import suppress
 from pathlib import Path
 
 from modeltap_worker import spec
@@ -29,6 +29,7 @@ _LOCK_BUSY = 3
 def main() -> int:
     path, life = Path(sys.argv[1]), int(sys.argv[2])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core would hold payloads
+    _yield_to_who_asks()
     faulthandler.enable()
     threading.Thread(target=_end_with, args=(life,), daemon=True).start()
     if not _take_lock(path.with_name(spec.LOCK)):
@@ -37,9 +38,19 @@ def main() -> int:
     server = _load(path)
     gc.collect()
     gc.freeze()  # the model stays for life: no collection need walk it
-    asyncio.run(_serve(path.with_name(spec.SOCKET), server))
+    server.serve(path.with_name(spec.SOCKET), _told_to_stop())
     _log("stopped")
     return 0
+
+
+def _yield_to_who_asks() -> None:
+    """Take no core from a gateway because a frame came: it may be about to send more.
+
+    Where both share a core, batches double and a call costs a tenth less; where they do not, it
+    changes nothing.
+    """
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
 
 
 def _end_with(life: int) -> None:
@@ -75,10 +86,11 @@ def _load(path: Path) -> Server:
     return Server(algorithm, _log, batch_rows_max=told.batch_rows_max)
 
 
-async def _serve(path: Path, server: Server) -> None:
-    stop = asyncio.Event()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await server.serve(path, stop)
+def _told_to_stop() -> int:
+    """Give a descriptor that can be read once SIGTERM has come."""
+    told, tell = os.pipe()
+    signal.signal(signal.SIGTERM, lambda *_: os.write(tell, b"\0"))
+    return told
 
 
 def _log(line: str) -> None:

@@ -60,7 +60,7 @@ def _each(
         for text, count in zip(texts, counts, strict=True)
     ]
     usual = [rows for rows in found if rows is not None]
-    empty = np.empty((0, columns), dtype=np.float32)
+    empty: np.ndarray = np.empty((0, columns), dtype=np.float32)
     return np.concatenate([empty, *usual]), [0 if rows is None else len(rows) for rows in found]
 
 

@@ -42,7 +42,7 @@ def together(
 
 
 def _dense(body: bytes, columns: int, from_one: bool) -> np.ndarray:
-    unusual = np.empty((0, columns), dtype=np.float32)
+    unusual: np.ndarray = np.empty((0, columns), dtype=np.float32)
     try:
         sparse = parse(body.strip().decode(), from_one=from_one)
     except (ValueError, OverflowError):

@@ -18,6 +18,9 @@ RECORDIO = "application/x-recordio-protobuf"
 CSV = "text/csv"
 ACCEPTS = [JSON, JSON_LINES, RECORDIO, CSV]
 
+Values = list[Any]
+"""One prediction a row: a float, or a list of one float for each class."""
+
 Row = dict[str, Any]
 
 
@@ -28,19 +31,18 @@ class NotEncodable(Exception):
 # ---------------------------------------------------------------- plain predictions
 
 
-def joined(predictions: np.ndarray) -> str:
+def joined(values: Values) -> str:
     """Write all on one line, no newline: images up to 1.2-2."""
-    return ",".join(map(str, predictions.tolist()))
+    return ",".join(map(str, values))
 
 
-def batch(predictions: np.ndarray) -> str:
+def batch(values: Values) -> str:
     """Write one a line: every image under SAGEMAKER_BATCH."""
-    return "\n".join(map(str, predictions.tolist())) + "\n"
+    return "\n".join(map(str, values)) + "\n"
 
 
-def encode(predictions: np.ndarray, accept: str) -> str:
+def encode(values: Values, accept: str) -> str:
     """Write for images from 1.3-1. Raise `NotEncodable`."""
-    values = predictions.tolist()
     if accept == JSON:
         return json.dumps({"predictions": [{"score": value} for value in values]})
     if accept == CSV:
@@ -81,9 +83,7 @@ _LABEL_OF: Mapping[str, Callable[[Any], float]] = {
 }
 
 
-def selected(
-    predictions: np.ndarray, keys: Sequence[str], objective: str, classes: int
-) -> list[Row]:
+def selected(values: Values, keys: Sequence[str], objective: str, classes: int) -> list[Row]:
     """Tell `keys` of each prediction; `classes` counts those of a `multi:` objective.
 
     Raise `NotEncodable` for an objective that selectable output does not know.
@@ -96,9 +96,9 @@ def selected(
     unknown = [key for key in keys if key not in known]
     labels = list(range(classes if objective.startswith("multi:") else 2))
     return [
-        {key: _told(key, prediction.tolist(), objective, labels) for key in known}
+        {key: _told(key, value, objective, labels) for key in known}
         | dict.fromkeys(unknown, math.nan)
-        for prediction in predictions
+        for value in values
     ]
 
 

@@ -16,12 +16,12 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import xgboost
 from xgboost.core import XGBoostError
 
 from modeltap_worker import csvrows, libsvm, outputs
 from modeltap_worker.frames import Call, Reply
+from modeltap_worker.outputs import Values
 from modeltap_worker.spec import Spec, XGBoostRules
 from modeltap_worker.xgboost_models import Ensemble, LoadError, brief
 
@@ -91,40 +91,43 @@ class XGBoostAlgorithm:
 
     def answer(self, calls: Sequence[Call]) -> list[Reply]:
         """Give the container's answers, in order; never raises for what the callers sent."""
-        found = self._predict_together(calls) if self.batches else {}
+        if not self.batches:
+            return [self._answer_alone(call) for call in calls]
         return [
-            self._tell(call, found[number]) if number in found else self._answer_alone(call)
-            for number, call in enumerate(calls)
+            self._tell(call, values) if values else self._answer_alone(call)
+            for call, values in zip(calls, self._predict_together(calls), strict=True)
         ]
 
     # ------------------------------------------------------------ together
 
-    def _predict_together(self, calls: Sequence[Call]) -> dict[int, np.ndarray]:
-        """Give the predictions of the calls that can be predicted at once, by their places."""
+    def _predict_together(self, calls: Sequence[Call]) -> Sequence[Values]:
+        """Predict at once the calls that allow it; give nothing for the others."""
         kinds = [_usual_kind(call.content_type) for call in calls]
-        found: dict[int, np.ndarray] = {}
+        if kinds.count(kinds[0]) == len(kinds):
+            return self._predict_bodies([call.body for call in calls], kinds[0])
+        found: list[Values] = [[]] * len(calls)
         for kind in _READ_TOGETHER:
             places = [place for place, each in enumerate(kinds) if each == kind]
             if places:
-                predictions = self._predict_bodies([calls[place].body for place in places], kind)
-                found.update(
-                    (place, each)
-                    for place, each in zip(places, predictions, strict=True)
-                    if len(each)
-                )
+                values = self._predict_bodies([calls[place].body for place in places], kind)
+                for place, each in zip(places, values, strict=True):
+                    found[place] = each
         return found
 
-    def _predict_bodies(self, bodies: Sequence[bytes], kind: str) -> list[np.ndarray]:
-        """Predict bodies of one kind; nothing for those that are not usual."""
+    def _predict_bodies(self, bodies: Sequence[bytes], kind: str) -> Sequence[Values]:
+        """Predict bodies of one kind; give nothing for those that are not usual."""
+        nothing: Sequence[Values] = [[]] * len(bodies)
         if kind == "csv":
             rows, counts = csvrows.together(bodies, self._columns)
-        else:
+        elif kind == "libsvm":
             from_one = self._rules.libsvm_from_one
             rows, counts = libsvm.together(bodies, self._columns, from_one=from_one)
+        else:
+            return nothing
         try:
             return self._models.predict_together(rows, counts)
         except (ValueError, XGBoostError):  # each is told by itself what is wrong with it
-            return [rows[:0]] * len(bodies)
+            return nothing
 
     # ------------------------------------------------------------ alone
 
@@ -133,10 +136,10 @@ class XGBoostAlgorithm:
             return _reply(204, _HTML, "")
         try:
             kind = _kind(call.content_type)
-            predictions = self._predict(self._parse(call.body, kind), kind)
+            values = self._predict(self._parse(call.body, kind), kind)
         except Refused as refused:
             return _reply(refused.status, _HTML, str(refused))
-        return self._tell(call, predictions)
+        return self._tell(call, values)
 
     def _parse(self, body: bytes, kind: str) -> xgboost.DMatrix:
         if kind not in _READ_TOGETHER:
@@ -154,7 +157,7 @@ class XGBoostAlgorithm:
                 f"format:\n {type(error)}\n {error}",
             ) from None
 
-    def _predict(self, data: xgboost.DMatrix, kind: str) -> np.ndarray:
+    def _predict(self, data: xgboost.DMatrix, kind: str) -> Values:
         if self._models.first.pickled:
             _check_columns(data.num_col(), self._columns, kind)
         try:
@@ -164,10 +167,10 @@ class XGBoostAlgorithm:
 
     # ------------------------------------------------------------ telling
 
-    def _tell(self, call: Call, predictions: np.ndarray) -> Reply:
+    def _tell(self, call: Call, values: Values) -> Reply:
         try:
             accept = self._accept(call.accept)
-            return _reply(200, _with_charset(accept), self._encode(predictions, accept))
+            return _reply(200, _with_charset(accept), self._encode(values, accept))
         except Refused as refused:
             return _reply(refused.status, _HTML, str(refused))
 
@@ -176,17 +179,17 @@ class XGBoostAlgorithm:
             return outputs.CSV
         return _wanted(accept) or self._default_accept
 
-    def _encode(self, predictions: np.ndarray, accept: str) -> str:
+    def _encode(self, values: Values, accept: str) -> str:
         try:
             if self._keys:
                 objective, classes = self._models.objective, self._models.classes
-                rows = outputs.selected(predictions, self._keys, objective, classes)
+                rows = outputs.selected(values, self._keys, objective, classes)
                 return outputs.encode_selected(rows, self._keys, accept, batch=self._batch)
             if self._batch:
-                return outputs.batch(predictions)
+                return outputs.batch(values)
             if self._rules.honours_accept:
-                return outputs.encode(predictions, accept)
-            return outputs.joined(predictions)
+                return outputs.encode(values, accept)
+            return outputs.joined(values)
         except outputs.NotEncodable as error:
             raise Refused(500, str(error)) from None
 

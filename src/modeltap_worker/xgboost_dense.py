@@ -20,7 +20,7 @@ _ARGUMENTS = (
     ctypes.c_void_p,  # booster
     ctypes.c_char_p,  # array interface of the rows, JSON
     ctypes.c_char_p,  # config, JSON
-    ctypes.c_void_p,  # matrix of base margins: none
+    ctypes.c_void_p,  # matrix of the rows and their base margins, of which there are none
     ctypes.c_void_p,  # out: shape
     ctypes.c_void_p,  # out: its length
     ctypes.c_void_p,  # out: values, which the booster owns
@@ -36,6 +36,7 @@ class DensePredictor:
         self._call = core._LIB["XGBoosterPredictFromDense"]
         self._call.argtypes = _ARGUMENTS
         self._booster = booster
+        self._proxy = _proxy()
         self._config = json.dumps(_config(iterations)).encode()
         self._shape = ctypes.POINTER(ctypes.c_uint64)()
         self._dimensions = ctypes.c_uint64()
@@ -51,12 +52,24 @@ class DensePredictor:
             b'{"data":[%d,true],"shape":[%d,%d],"strides":null,"typestr":"<f4","version":3}'
             % (address, *shape)
         )
-        failed = self._call(self._booster.handle, interface, self._config, None, *self._told)
+        failed = self._call(self._booster.handle, interface, self._config, self._proxy, *self._told)
         if failed:
             raise core.XGBoostError(core._LIB.XGBGetLastError().decode(errors="replace"))
-        told = tuple(self._shape[axis] for axis in range(self._dimensions.value))
+        told = self._shape[: self._dimensions.value]
         data = ctypes.string_at(self._values, math.prod(told) * ctypes.sizeof(ctypes.c_float))
         return np.frombuffer(data, dtype=np.float32).reshape(told)
+
+
+def _proxy() -> ctypes.c_void_p | None:
+    """Make the matrix that stands for the rows of every call; without, a call makes one of its own.
+
+    That costs it 11 of 41 µs. It is never freed: like the model, it is kept for life.
+    """
+    if not hasattr(core._LIB, "XGProxyDMatrixCreate"):
+        return None
+    proxy = ctypes.c_void_p()
+    failed = core._LIB.XGProxyDMatrixCreate(ctypes.byref(proxy))
+    return None if failed else proxy
 
 
 def _config(iterations: int) -> dict[str, object]:

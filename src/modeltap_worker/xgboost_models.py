@@ -25,6 +25,7 @@ import xgboost
 from xgboost.core import XGBoostError
 
 from modeltap_worker import xgboost_dense
+from modeltap_worker.outputs import Values
 from modeltap_worker.xgboost_dense import DensePredictor
 
 # XGBoost 0.72 names `collections.Mapping`, which Python 3.10 moved for good.
@@ -91,20 +92,25 @@ class Ensemble:
         """Tell whether `predict_together` may be called."""
         return bool(self.ways)
 
-    def predict(self, data: xgboost.DMatrix) -> np.ndarray:
+    def predict(self, data: xgboost.DMatrix) -> Values:
         """Predict all rows. Raise `ValueError` or `XGBoostError`."""
-        return self._joined([member.predict(data) for member in self._members])
+        return _values(self._joined([member.predict(data) for member in self._members]))
 
-    def predict_together(self, rows: np.ndarray, counts: list[int]) -> list[np.ndarray]:
+    def predict_together(self, rows: np.ndarray, counts: list[int]) -> list[Values]:
         """Predict float32 rows of many calls: `counts` tells each one's, in order.
 
         Give each call's predictions. Raise `ValueError` or `XGBoostError`.
         """
-        stops = list(itertools.accumulate(counts))
-        whole = [predict(rows) if len(rows) else rows for predict in self.ways]
+        if not len(rows):
+            return [[] for _ in counts]
+        whole = [predict(rows) for predict in self.ways]
+        stops = itertools.accumulate(counts)
+        if len(whole) == 1:
+            values = _values(whole[0])
+            return [values[stop - count : stop] for stop, count in zip(stops, counts, strict=True)]
         # Members are joined call by call: NumPy may add more rows in another order.
         return [
-            self._joined([predictions[stop - count : stop] for predictions in whole])
+            _values(self._joined([each[stop - count : stop] for each in whole])) if count else []
             for stop, count in zip(stops, counts, strict=True)
         ]
 
@@ -234,6 +240,12 @@ def _agrees(way: Predict, rows: np.ndarray, alone: np.ndarray) -> bool:
         for expected in [alone.tobytes()]
         for found in (together, np.concatenate(each))
     )
+
+
+def _values(predictions: np.ndarray) -> Values:
+    """Widen predictions to doubles, whose `repr` the container writes."""
+    values: Values = predictions.tolist()
+    return values
 
 
 def _vote(predictions: list[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,6 @@ on a port, `unix+http` on a socket's path. A body is `VERB ARGUMENT`:
     die         the end of the process
 """
 
-import asyncio
 import os
 import socketserver
 import sys
@@ -105,7 +104,7 @@ def main() -> None:
     way, address = sys.argv[1:]
     if way == "frames":
         server = Server(Obedient(), lambda line: None, batch_rows_max=8)
-        asyncio.run(server.serve(Path(address), asyncio.Event()))
+        server.serve(Path(address), os.pipe()[0])
     elif way == "http":
         OnPort(("127.0.0.1", int(address)), Handler).serve_forever()
     else:

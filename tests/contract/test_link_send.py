@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 import uvloop
 
+from asking import CALL_ID, ask, links_of
 from modeltap.clock import SimulatedClock, SystemClock
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
 from modeltap.link.bounds import ANSWER_BYTES_MAX
@@ -42,7 +43,7 @@ class Guest:
             Path(self.where).unlink(missing_ok=True)
         process = subprocess.Popen([sys.executable, str(GUEST), self.way, self.where])
         try:
-            links = Links(SystemClock(), 60)
+            links = links_of(SystemClock(), 60)
             while await links.ping(self.instance) is not None:
                 assert process.poll() is None
                 await asyncio.sleep(0.02)
@@ -66,7 +67,7 @@ def guest(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Guest]:
 
 
 def told(body: bytes, **fields: str) -> Invocation:
-    return Invocation("e", body, **fields)  # type: ignore[arg-type]
+    return Invocation(CALL_ID, "e", body, **fields)  # type: ignore[arg-type]
 
 
 Scenario = Callable[[Links, Instance], Awaitable[None]]
@@ -75,7 +76,7 @@ Scenario = Callable[[Links, Instance], Awaitable[None]]
 def against(guest: Guest, scenario: Scenario) -> None:
     async def whole() -> None:
         async with asyncio.timeout(30), guest.running() as instance:
-            links = Links(SystemClock(), 60)
+            links = links_of(SystemClock(), 60)
             await scenario(links, instance)
             links.close()
 
@@ -85,20 +86,20 @@ def against(guest: Guest, scenario: Scenario) -> None:
 def test_all_that_a_call_says_arrives_and_comes_back(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
         call = told(b"echo 1,2", content_type="text/csv; a=b", custom_attributes="c=d, e")
-        assert await links.send(instance, call) == Answer(
+        assert await ask(links, instance, call) == Answer(
             200, "text/csv; a=b", b"echo 1,2", "c=d, e"
         )
         accepting = told(b"accept", accept="application/json;q=1, */*")
-        assert (await links.send(instance, accepting)).body == b"application/json;q=1, */*"
+        assert (await ask(links, instance, accepting)).body == b"application/json;q=1, */*"
 
     against(guest, scenario)
 
 
 def test_what_a_call_does_not_say_is_absent(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
-        assert await links.send(instance, told(b"echo")) == Answer(200, None, b"echo")
-        assert (await links.send(instance, told(b"accept"))).body == b"absent"
-        assert await links.send(instance, told(b"")) == Answer(200, None, b"")
+        assert await ask(links, instance, told(b"echo")) == Answer(200, None, b"echo")
+        assert (await ask(links, instance, told(b"accept"))).body == b"absent"
+        assert await ask(links, instance, told(b"")) == Answer(200, None, b"")
 
     against(guest, scenario)
 
@@ -113,7 +114,7 @@ def test_only_the_contracts_headers_are_sent(guest: Guest) -> None:
             target_variant="v",
             inference_id="i",
         )
-        names = (await links.send(instance, call)).body.decode()
+        names = (await ask(links, instance, call)).body.decode()
         http = "accept content-length content-type host x-amzn-sagemaker-custom-attributes"
         assert names == ("none" if guest.way == "frames" else http)
 
@@ -123,7 +124,7 @@ def test_only_the_contracts_headers_are_sent(guest: Guest) -> None:
 @pytest.mark.parametrize("status", [201, 400, 415, 500, 503])
 def test_every_status_is_an_answer(guest: Guest, status: int) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
-        answer = await links.send(instance, told(b"status %d" % status))
+        answer = await ask(links, instance, told(b"status %d" % status))
         assert (answer.status, answer.body) == (status, b"so told")
 
     against(guest, scenario)
@@ -132,8 +133,8 @@ def test_every_status_is_an_answer(guest: Guest, status: int) -> None:
 def test_large_bodies_go_both_ways(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
         body = b"echo " + bytes(range(256)) * 12_000
-        assert (await links.send(instance, told(body))).body == body
-        assert (await links.send(instance, told(b"echo after"))).body == b"echo after"
+        assert (await ask(links, instance, told(body))).body == body
+        assert (await ask(links, instance, told(b"echo after"))).body == b"echo after"
 
     against(guest, scenario)
 
@@ -142,7 +143,7 @@ def test_answers_find_their_callers(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
         for _ in range(3):
             bodies = [b"echo %d" % number for number in range(60)]
-            calls = [links.send(instance, told(body)) for body in bodies]
+            calls = [ask(links, instance, told(body)) for body in bodies]
             assert [answer.body for answer in await asyncio.gather(*calls)] == bodies
 
     against(guest, scenario)
@@ -150,9 +151,9 @@ def test_answers_find_their_callers(guest: Guest) -> None:
 
 def test_nobody_there_means_nothing_was_sent(guest: Guest) -> None:
     async def whole() -> None:
-        links = Links(SystemClock(), 60)
+        links = links_of(SystemClock(), 60)
         with pytest.raises(InstanceGone) as caught:
-            await links.send(guest.instance, told(b"echo"))
+            await ask(links, guest.instance, told(b"echo"))
         assert caught.value.sent is False
         assert "is gone" in (await links.ping(guest.instance) or "")
 
@@ -162,14 +163,14 @@ def test_nobody_there_means_nothing_was_sent(guest: Guest) -> None:
 def test_who_dies_takes_its_calls_along_and_a_successor_is_reached(guest: Guest) -> None:
     async def whole() -> None:
         async with asyncio.timeout(30):
-            links = Links(SystemClock(), 60)
+            links = links_of(SystemClock(), 60)
             async with guest.running() as instance:
-                await links.send(instance, told(b"echo"))
+                await ask(links, instance, told(b"echo"))
                 with pytest.raises(InstanceGone) as caught:
-                    await links.send(instance, told(b"die"))
+                    await ask(links, instance, told(b"die"))
                 assert caught.value.sent is True
             async with guest.running() as instance:
-                assert (await links.send(instance, told(b"echo back"))).body == b"echo back"
+                assert (await ask(links, instance, told(b"echo back"))).body == b"echo back"
                 links.close()
 
     uvloop.run(whole())
@@ -179,10 +180,10 @@ def test_a_call_past_its_limit_is_ended(guest: Guest) -> None:
     async def whole() -> None:
         async with asyncio.timeout(30), guest.running() as instance:
             clock = SimulatedClock()
-            links = Links(clock, 60)
+            links = links_of(clock, 60)
             sweep = asyncio.ensure_future(links.sweep())
-            await links.send(instance, told(b"echo"))
-            call = asyncio.ensure_future(links.send(instance, told(b"hang")))
+            await ask(links, instance, told(b"echo"))
+            call = asyncio.ensure_future(ask(links, instance, told(b"hang")))
             await asyncio.sleep(0.01)
             clock.advance(59.9)
             await asyncio.sleep(0.01)
@@ -199,9 +200,9 @@ def test_a_call_past_its_limit_is_ended(guest: Guest) -> None:
 def test_an_answer_that_is_too_long_is_cut_off(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
         with pytest.raises(AnswerUnreadable) as caught:
-            await links.send(instance, told(b"large %d" % (ANSWER_BYTES_MAX + 1)))
+            await ask(links, instance, told(b"large %d" % (ANSWER_BYTES_MAX + 1)))
         assert caught.value.status == 200
-        largest = await links.send(instance, told(b"large %d" % ANSWER_BYTES_MAX))
+        largest = await ask(links, instance, told(b"large %d" % ANSWER_BYTES_MAX))
         assert len(largest.body) == ANSWER_BYTES_MAX
 
     against(guest, scenario)
@@ -210,12 +211,12 @@ def test_an_answer_that_is_too_long_is_cut_off(guest: Guest) -> None:
 def test_a_caller_that_leaves_leaves_no_answer_behind(guest: Guest) -> None:
     async def scenario(links: Links, instance: Instance) -> None:
         for number in range(20):
-            call = asyncio.ensure_future(links.send(instance, told(b"large 100000")))
+            call = asyncio.ensure_future(ask(links, instance, told(b"large 100000")))
             await asyncio.sleep(0.001 * (number % 3))
             call.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await call
             body = b"echo %d" % number
-            assert (await links.send(instance, told(body))).body == body
+            assert (await ask(links, instance, told(body))).body == body
 
     against(guest, scenario)

@@ -57,6 +57,7 @@ def test_a_frame_carries_the_record_untouched(
     stream = Stream("churn", variant, plan)
     exchange = Exchange(
         Invocation(
+            record.event_id,
             "churn",
             left.body,
             content_type=left.content_type,
@@ -68,7 +69,7 @@ def test_a_frame_carries_the_record_untouched(
         variant,
         plan,
     )
-    parts = Framer(7, stream).parts(sequence, exchange, record.event_id)
+    parts = Framer(7, stream).parts(sequence, exchange)
     frame = open_frame(b"".join(parts))
     hour = record.inference_ns // (3600 * SECOND_NS)
     assert (frame.sequence, frame.slot, frame.hour) == (sequence, 7, hour)

@@ -1,10 +1,10 @@
 """Calls that are answered together get the very bytes that each gets alone, whatever they hold."""
 
-import copy
 import pickle
 import re
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -120,16 +120,12 @@ def pairs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     folder = tmp_path_factory.mktemp("model")
     for name, data in MODELS[request.param]().items():
         (folder / name).write_bytes(data)
-    return [
-        _pair(XGBoostAlgorithm(folder, rules, given))
-        for rules in (RULES, JOINED)
-        for given in ENVIRONMENTS
-    ]
+    return [_pair(folder, rules, given) for rules in (RULES, JOINED) for given in ENVIRONMENTS]
 
 
-def _pair(together: XGBoostAlgorithm) -> Pair:
+def _pair(folder: Path, rules: XGBoostRules, given: Mapping[str, str]) -> Pair:
     """Give a model, and the same that answers every call the container's own way."""
-    alone = copy.copy(together)
+    together, alone = (XGBoostAlgorithm(folder, rules, given) for _ in range(2))
     alone.batches = False
     return together, alone
 
@@ -146,7 +142,7 @@ def test_together_is_as_alone(pairs: list[Pair], many: list[Call], which: int) -
 def _told(model: XGBoostAlgorithm, many: Sequence[Call]) -> list[Reply]:
     """Give the answers, without the time of day that XGBoost puts before its errors."""
     return [
-        reply._replace(body=re.sub(rb"\[\d\d:\d\d:\d\d\]", b"", reply.body))
+        replace(reply, body=re.sub(rb"\[\d\d:\d\d:\d\d\]", b"", reply.body))
         for reply in model.answer(many)
     ]
 

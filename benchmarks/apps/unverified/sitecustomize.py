@@ -8,10 +8,14 @@ else, the hash of the body included, is done as always, so that the difference i
 import sys
 
 if "modeltap.house" in sys.orig_argv and '"role":"gateway"' in sys.orig_argv[-1]:
-    from modeltap.gateway import invocations
+    from modeltap.house import gateway
 
-    def _yes(*_: object, **__: object) -> str:
-        return "nobody"
+    class _Unverifying:
+        def __init__(self, *_: object) -> None:
+            pass
 
-    vars(invocations)["verify"] = _yes
+        def verify(self, *_: object) -> str:
+            return "nobody"
+
+    vars(gateway)["Verifier"] = _Unverifying
     print("benchmark only: this gateway verifies no signature", file=sys.stderr)

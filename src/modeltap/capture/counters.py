@@ -62,7 +62,7 @@ _FIRST_SAMPLED = _SLOT_WORDS + _COUNTS + _SAMPLED  # of slot 0, which stands beh
 _FIRST_FRAMED = _SLOT_WORDS + _COUNTS + _FRAMED
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SlotCount:
     """One slot as it reads now."""
 

@@ -14,21 +14,22 @@ that slot's sampled records from 1: every record that was sampled and is not the
 """
 
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
+from typing import Final, final
 
 import orjson
 
 from modeltap.errors import MalformedRecord
 from modeltap.nouns import CapturedRecord, CapturePlan, Exchange, Half
 
-HOUR_NS = 3_600_000_000_000
+HOUR_NS: Final = 3_600_000_000_000
 
 _ENVELOPE = struct.Struct("<QIII")
 _PARCEL = struct.Struct("<36sq6q")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Stream:
     """Where records go and how they are encoded: what all records of one segment share."""
 
@@ -71,17 +72,19 @@ class Stream:
             raise MalformedRecord(f"no stream: {type(error).__name__}") from None
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class Frame:
     """A frame as the spooler sees it: where it belongs, and bytes."""
 
-    sequence: int
-    slot: int
-    hour: int
-    stream: bytes
-    parcel: bytes
+    def __init__(self, sequence: int, slot: int, hour: int, stream: bytes, parcel: bytes) -> None:
+        self.sequence: Final = sequence
+        self.slot: Final = slot
+        self.hour: Final = hour
+        self.stream: Final = stream
+        self.parcel: Final = parcel
 
 
+@final
 class Framer:
     """Writes the frames of one slot under one plan; what they share is made once."""
 
@@ -89,9 +92,10 @@ class Framer:
         self.slot = slot
         self.plan = stream.plan
         self._stream = stream.encode()
-        self._head = struct.Struct(f"{_ENVELOPE.format}{len(self._stream)}s{_PARCEL.format[1:]}")
+        head = struct.Struct(f"{_ENVELOPE.format}{len(self._stream)}s{_PARCEL.format[1:]}")
+        self._pack: Callable[..., bytes] = head.pack
 
-    def parts(self, sequence: int, exchange: Exchange, event_id: str) -> list[bytes]:
+    def parts(self, sequence: int, exchange: Exchange) -> list[bytes]:
         """Give the bytes of a frame, bodies by reference; absent sides by the plan's modes."""
         asked, answer = exchange.invocation, exchange.answer
         input_type = input_body = output_type = output_body = None
@@ -100,19 +104,31 @@ class Framer:
         if self.plan.output:
             output_type, output_body = _text(answer.content_type), answer.body
         attributes, inference_id = _text(asked.custom_attributes), _text(asked.inference_id)
-        values = [inference_id, attributes, input_type, input_body, output_type, output_body]
         received_ns = asked.received_ns
-        head = self._head.pack(
+        head = self._pack(
             sequence,
             self.slot,
             received_ns // HOUR_NS if received_ns > 0 else 0,
             len(self._stream),
             self._stream,
-            event_id.encode(),
+            asked.id.encode(),
             received_ns,
-            *[-1 if value is None else len(value) for value in values],
+            _length(inference_id),
+            _length(attributes),
+            _length(input_type),
+            _length(input_body),
+            _length(output_type),
+            _length(output_body),
         )
-        return [head, *filter(None, values)]
+        parts = [head]
+        for value in (inference_id, attributes, input_type, input_body, output_type, output_body):
+            if value:
+                parts.append(value)
+        return parts
+
+
+def _length(value: bytes | None) -> int:
+    return -1 if value is None else len(value)
 
 
 def open_frame(data: bytes) -> Frame:
@@ -149,10 +165,11 @@ def open_parcel(data: bytes) -> CapturedRecord:
     )
 
 
-@lru_cache(maxsize=128)
 def _text(value: str | None) -> bytes | None:
+    if value is None:
+        return None
     # "replace": a header that is no Unicode must not stop an offer, which cannot raise.
-    return None if value is None else value.encode("utf-8", "replace")
+    return value.encode() if value.isascii() else value.encode("utf-8", "replace")
 
 
 def _string(value: bytes | None) -> str | None:

@@ -5,30 +5,15 @@ Two marks, so that it does not flap: stop at or above `capture_disk_stop_percent
 refreshes it every 250 ms; `open` is one read.
 """
 
-import logging
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
 
 from modeltap.capture.disk import Disk
+from modeltap.capture.events import CaptureResumed, CaptureStopped
 from modeltap.settings import Settings
-from modeltap.telemetry import Event, emit
+from modeltap.telemetry import emit
 
 REFRESH_SECONDS = 0.25
 FULL_PERCENT = 100.0
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureStopped(Event):
-    """The disk is too full; records are dropped (`disk_watermark`) until there is room."""
-
-    level: ClassVar[int] = logging.WARNING
-    percent: float
-
-
-@dataclass(frozen=True, slots=True)
-class CaptureResumed(Event):
-    percent: float
 
 
 class Guard:

@@ -9,7 +9,7 @@ waiting one wait too, so that a slot's sequence numbers stay in order in the rin
 """
 
 from collections import deque
-from dataclasses import dataclass
+from typing import Final, final
 
 from modeltap.capture.counters import SLOTS_FULL, Counters, Drop
 from modeltap.capture.frame import Framer, Stream
@@ -24,13 +24,17 @@ RECORD_BYTES_MAX = 60 * 1024 * 1024
 WAITING_BYTES_MAX = 64 * 1024 * 1024
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class _Waiting:
-    slot: int
-    size: int
-    chunks: deque[memoryview]
+    """A large frame on its way into the ring."""
+
+    def __init__(self, slot: int, size: int, chunks: list[bytes]) -> None:
+        self.slot: Final = slot
+        self.size: Final = size
+        self.chunks: Final = deque(memoryview(chunk) for chunk in chunks)
 
 
+@final
 class Capture:
     """One gateway's capture; the only user of its ring and its counters."""
 
@@ -77,10 +81,12 @@ class Capture:
         elif not self._guard.open:
             self._counters.drop(tap.slot, Drop.DISK_WATERMARK)
         else:
-            self._put(tap.slot, tap.parts(sequence, exchange, self._clock.uuid4()))
+            self._put(tap.slot, tap.parts(sequence, exchange))
 
     def _put(self, slot: int, chunks: list[bytes]) -> None:
-        size = sum(map(len, chunks))
+        size = 0
+        for chunk in chunks:
+            size += len(chunk)
         if size > self._frame_bytes_max:
             self._counters.drop(slot, Drop.RECORD_TOO_LARGE)
         elif size > SLICE_BYTES or self._waiting:
@@ -96,7 +102,7 @@ class Capture:
             self._counters.drop(slot, Drop.QUEUE_FULL)
             return
         self._waiting_bytes += size
-        self._waiting.append(_Waiting(slot, size, deque(memoryview(chunk) for chunk in chunks)))
+        self._waiting.append(_Waiting(slot, size, chunks))
 
     def _slice(self, frame: _Waiting) -> None:
         left = SLICE_BYTES

@@ -25,32 +25,36 @@ Format, little-endian words of 8 bytes:
 import mmap
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import Final, final
 
 from crc32c import crc32c
 from uuid_utils import UUID
 
-PAGE_BYTES = 4096
+PAGE_BYTES: Final = 4096
 MAGIC = int.from_bytes(b"MTRING01", "little")
 
-_MAGIC, _CAPACITY, _WRITER, _EXPECTED, _RECEIPT, _HEAD, _TAIL = 0, 1, 2, 4, 5, 8, 16
-_FRAME = struct.Struct("<II")
+_MAGIC: Final = 0
+_CAPACITY: Final = 1
+_WRITER: Final = 2
+_EXPECTED: Final = 4
+_RECEIPT: Final = 5
+_HEAD: Final = 8
+_TAIL: Final = 16
+_FRAME: Final = struct.Struct("<II")
+_FRAME_BYTES: Final = 8
 
 Receipt = tuple[int, int]
 
 
-@dataclass(frozen=True, slots=True)
+@final
 class _Memory:
     """The mapping, as words of its first page and as the bytes that go round."""
 
-    words: memoryview
-    data: memoryview
-    size: int
-
-    @classmethod
-    def of(cls, fd: int) -> "_Memory":
+    def __init__(self, fd: int) -> None:
         whole = memoryview(mmap.mmap(fd, 0))
-        return cls(whole[:PAGE_BYTES].cast("Q"), whole[PAGE_BYTES:], len(whole) - PAGE_BYTES)
+        self.words: Final = whole[:PAGE_BYTES].cast("Q")
+        self.data: Final = whole[PAGE_BYTES:]
+        self.size: Final = len(self.data)
 
     def store(self, position: int, chunk: bytes | memoryview) -> None:
         start = position % self.size
@@ -63,22 +67,25 @@ class _Memory:
             self.data[: stop - self.size] = chunk[before:]
 
     def load(self, position: int, size: int) -> bytes:
-        start = position % len(self.data)
-        first = self.data[start : start + size]
-        return bytes(first) + bytes(self.data[: size - len(first)])
+        start = position % self.size
+        stop = start + size
+        if stop <= self.size:
+            return self.data[start:stop].tobytes()
+        return self.data[start:].tobytes() + self.data[: stop - self.size].tobytes()
 
 
 def _spanned(size: int) -> int:
     """Count the bytes that a frame of `size` takes in the ring."""
-    return (_FRAME.size + size + 7) & ~7
+    return (_FRAME_BYTES + size + 7) & ~7
 
 
+@final
 class RingWriter:
     """The gateway's side; it founds the ring, or goes on where a dead predecessor stopped."""
 
     def __init__(self, fd: int, writer: str) -> None:
         """Take the ring's memory; `writer` is the id to found it with, if it is new."""
-        self._memory = _Memory.of(fd)
+        self._memory = _Memory(fd)
         self._words = words = self._memory.words
         self._capacity = len(self._memory.data)
         if words[_MAGIC] != MAGIC:
@@ -94,7 +101,7 @@ class RingWriter:
 
     @property
     def frame_bytes_max(self) -> int:
-        return self._capacity - _FRAME.size - 7
+        return self._capacity - _FRAME_BYTES - 7
 
     def receipt(self) -> Receipt | None:
         """Give the receipt of the last frame that made it, if it was the last one begun."""
@@ -106,7 +113,7 @@ class RingWriter:
         """Open a frame of `size` bytes; False if the ring has no room for it."""
         if _spanned(size) > self._capacity - (self._head - self._words[_TAIL]):
             return False
-        self._position = self._head + _FRAME.size
+        self._position = self._head + _FRAME_BYTES
         self._size = self._crc = size
         return True
 
@@ -128,11 +135,12 @@ class RingWriter:
         self._head = head
 
 
+@final
 class RingReader:
     """The spooler's side."""
 
     def __init__(self, fd: int) -> None:
-        self._memory = _Memory.of(fd)
+        self._memory = _Memory(fd)
         self._words = self._memory.words
         self._cursor = self._words[_TAIL]
         self.damaged = 0  # frames whose checksum was wrong, so far
@@ -173,13 +181,14 @@ class RingReader:
 
     def _next(self) -> bytes | None:
         """Read one frame; damage (a flipped bit of memory) is skipped and counted."""
-        left = self._words[_HEAD] - self._cursor
-        size, crc = _FRAME.unpack(self._memory.load(self._cursor, _FRAME.size))
+        memory, left = self._memory, self._words[_HEAD] - self._cursor
+        # A frame starts at a multiple of 8: its first 8 bytes never go round the end.
+        size, crc = _FRAME.unpack_from(memory.data, self._cursor % memory.size)
         if _spanned(size) > left:
             self._cursor += left
             self.damaged += 1
             return None
-        frame = self._memory.load(self._cursor + _FRAME.size, size)
+        frame = memory.load(self._cursor + _FRAME_BYTES, size)
         self._cursor += _spanned(size)
         if crc32c(frame, size) != crc:
             self.damaged += 1

@@ -28,39 +28,34 @@ import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
 from crc32c import crc32c
 
 from modeltap.capture.disk import Disk
 from modeltap.capture.folder import sync_folder
 
-MAGIC = 0x3153_544D  # "MTS1"
-PAYLOAD_BYTES_MAX = 64 * 1024 * 1024
+MAGIC: Final = 0x3153_544D  # "MTS1"
+PAYLOAD_BYTES_MAX: Final = 64 * 1024 * 1024
 
-_HEAD = struct.Struct("<IBxxxIQ")
-_CRC = struct.Struct("<I")
-FRAME_BYTES = _HEAD.size + _CRC.size
-_LABEL = struct.Struct("<qI")
-_MAGIC_BYTES = MAGIC.to_bytes(4, "little")
+HEAD: Final = 1
+REC: Final = 2
+END: Final = 3
+
+_HEAD: Final = struct.Struct("<IBxxxIQ")
+_CRC: Final = struct.Struct("<I")
+_HEAD_BYTES: Final = 20
+FRAME_BYTES: Final = 24
+_LABEL: Final = struct.Struct("<qI")
+_MAGIC_BYTES: Final = MAGIC.to_bytes(4, "little")
 _NAME = re.compile(r"(?P<slot>\d{5})-(?P<first>\d{12,20})(?:-(?P<count>\d{9}))?\.(?:open|seal)")
-
-
-class Type(IntEnum):
-    HEAD = 1
-    REC = 2
-    END = 3
-
-
-_TYPES = frozenset(map(int, Type))
 
 Record = tuple[int, bytes]
 """A sequence number and a parcel."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SegmentId:
     """A segment's name for ever."""
 
@@ -76,7 +71,7 @@ class SegmentId:
         return int(crc32c(str(self).encode()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Label:
     """What all records of a segment share."""
 
@@ -93,7 +88,7 @@ class Label:
         return cls(first_ns, hour, data[_LABEL.size :])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class SegmentFile:
     """A segment as its name tells it; `count` is None while it is open."""
 
@@ -102,7 +97,7 @@ class SegmentFile:
     count: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Scanned:
     """What a scan found: records in order, the label if one is left, and where good bytes end."""
 
@@ -112,10 +107,14 @@ class Scanned:
     intact_bytes: int  # from the start to the first damage, or to the END frame
 
 
-def pack(salt: int, kind: Type, sequence: int, payload: bytes) -> bytes:
+def pack(salt: int, kind: int, sequence: int, payload: bytes) -> bytes:
     """Write one frame."""
+    return _frame_head(salt, kind, sequence, payload) + payload
+
+
+def _frame_head(salt: int, kind: int, sequence: int, payload: bytes) -> bytes:
     head = _HEAD.pack(MAGIC, kind, len(payload), sequence)
-    return b"".join((head, _CRC.pack(crc32c(payload, crc32c(head, salt))), payload))
+    return head + _CRC.pack(crc32c(payload, crc32c(head, salt)))
 
 
 def scan(data: bytes, salt: int) -> Scanned:
@@ -124,40 +123,37 @@ def scan(data: bytes, salt: int) -> Scanned:
     records: list[Record] = []
     intact_records = intact_bytes = 0
     intact = True
-    for start, end, kind, sequence, payload in _frames(data, salt):
-        intact = intact and start == intact_bytes and kind is not Type.END
-        if kind is Type.REC:
-            records.append((sequence, payload))
-        elif label is None:
-            label = Label.decode(payload)
-        if intact:
-            intact_records, intact_bytes = len(records), end
-    return Scanned(label, tuple(records), intact_records, intact_bytes)
-
-
-def _frames(data: bytes, salt: int) -> Iterator[tuple[int, int, Type, int, bytes]]:
     at = data.find(_MAGIC_BYTES)
     while at >= 0:
         found = _frame_at(data, at, salt)
         if found is None:
             at = data.find(_MAGIC_BYTES, at + 1)
-        else:
-            yield at, *found
-            at = data.find(_MAGIC_BYTES, found[0])
+            continue
+        end, kind, sequence, payload = found
+        intact = intact and at == intact_bytes and kind != END
+        if kind == REC:
+            records.append((sequence, payload))
+        elif label is None:
+            label = Label.decode(payload)
+        if intact:
+            intact_records, intact_bytes = len(records), end
+        at = data.find(_MAGIC_BYTES, end)
+    return Scanned(label, tuple(records), intact_records, intact_bytes)
 
 
-def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, Type, int, bytes] | None:
+def _frame_at(data: bytes, at: int, salt: int) -> tuple[int, int, int, bytes] | None:
+    """Read the frame that begins here: where it ends, type, sequence, payload."""
     start = at + FRAME_BYTES
     if start > len(data):
         return None
     _, kind, length, sequence = _HEAD.unpack_from(data, at)
-    if length > min(PAYLOAD_BYTES_MAX, len(data) - start) or kind not in _TYPES:
+    if length > min(PAYLOAD_BYTES_MAX, len(data) - start) or not HEAD <= kind <= END:
         return None
     payload = data[start : start + length]
-    (crc,) = _CRC.unpack_from(data, at + _HEAD.size)
-    if crc != crc32c(payload, crc32c(data[at : at + _HEAD.size], salt)):
+    (crc,) = _CRC.unpack_from(data, at + _HEAD_BYTES)
+    if crc != crc32c(payload, crc32c(data[at : at + _HEAD_BYTES], salt)):
         return None
-    return start + length, Type(kind), sequence, payload
+    return start + length, kind, sequence, payload
 
 
 def segment_files(folder: Path) -> Iterator[SegmentFile]:
@@ -189,6 +185,7 @@ class Segment:
         self.count = self.size = 0
         self.dirty = False
         self._safe = (0, 0)  # count and size when the ring was last released
+        self._salt = file.id.salt
         self._disk = disk
         self._fd = fd
 
@@ -199,7 +196,7 @@ class Segment:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
         segment = cls(SegmentFile(path, identity, None), label, disk, fd)
         try:
-            segment._write(pack(identity.salt, Type.HEAD, identity.first, label.encode()))
+            segment._write(pack(identity.salt, HEAD, identity.first, label.encode()))
             sync_folder(folder)
         except OSError:
             segment.discard()
@@ -228,8 +225,12 @@ class Segment:
 
     def append(self, records: list[Record]) -> None:
         """Append records, in order, in one write: all of them or none."""
-        salt = self.id.salt
-        self._write(b"".join(pack(salt, Type.REC, *record) for record in records))
+        salt = self._salt
+        parts: list[bytes] = []
+        for sequence, parcel in records:
+            parts.append(_frame_head(salt, REC, sequence, parcel))
+            parts.append(parcel)
+        self._write(b"".join(parts))
         self.count += len(records)
         self.last = records[-1][0]
 
@@ -245,7 +246,7 @@ class Segment:
 
     def seal(self) -> None:
         """Close a segment that is marked and hand it to the shipper."""
-        self._write(pack(self.id.salt, Type.END, self.last, self.label.encode()))
+        self._write(pack(self.id.salt, END, self.last, self.label.encode()))
         self.sync()
         self._hand_over()
 

@@ -23,16 +23,21 @@ multipart, so nothing half-done can be left at a store. A turn may be cancelled 
 """
 
 import hashlib
-import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import ClassVar
 
 from uuid_utils import NAMESPACE_URL, uuid5
 
 from modeltap.capture.counters import slot_names
+from modeltap.capture.events import (
+    Delivered,
+    DeliveryResumed,
+    DeliveryWaiting,
+    SegmentQuarantined,
+    SegmentUnreadable,
+)
 from modeltap.capture.folder import SpoolFolder, quarantine
 from modeltap.capture.frame import Stream, open_parcel
 from modeltap.capture.ledger import Delivery, Ledger
@@ -40,10 +45,11 @@ from modeltap.capture.plan import encoding
 from modeltap.capture.segment import Label, Record, Scanned, SegmentFile, scan, segment_files
 from modeltap.clock import Clock, utc
 from modeltap.errors import MalformedRecord, ObjectExists, ObjectStoreError, StoreRefused
+from modeltap.memo import Memo
 from modeltap.objects.port import ObjectStore
 from modeltap.record import encode
 from modeltap.settings import Settings
-from modeltap.telemetry import Event, emit
+from modeltap.telemetry import emit
 
 FIRST_REST_SECONDS = 1.0
 TURNS = 4
@@ -51,51 +57,7 @@ PROBES_MAX = 2  # fewer than turns
 LABEL_BYTES = 64 * 1024  # more than any HEAD frame: read to learn a destination
 
 
-@dataclass(frozen=True, slots=True)
-class Delivered(Event):
-    """A segment's object is in its bucket."""
-
-    endpoint: str
-    variant: str
-    uri: str
-    records: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryWaiting(Event):
-    """A destination takes nothing; its records wait on disk. Once for each spell."""
-
-    level: ClassVar[int] = logging.WARNING
-    destination: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class DeliveryResumed(Event):
-    destination: str
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentQuarantined(Event):
-    """A segment was damaged, or its key is taken by what is not it; the file is kept."""
-
-    level: ClassVar[int] = logging.ERROR
-    segment: str
-    reason: str
-    records: int  # lost
-
-
-@dataclass(frozen=True, slots=True)
-class SegmentUnreadable(Event):
-    """The disk does not give a segment back. It is tried again at the next start."""
-
-    level: ClassVar[int] = logging.ERROR
-    segment: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class _Shipment:
     """What a segment became: one object, ready to be put; without records there is none."""
 
@@ -121,7 +83,7 @@ class _Shipment:
         }
 
 
-@dataclass(slots=True)
+@dataclass
 class _Destination:
     """How a destination has answered of late."""
 
@@ -131,7 +93,7 @@ class _Destination:
     create_only: bool = True
 
 
-@dataclass(frozen=True, slots=True, order=True)
+@dataclass(frozen=True, order=True)
 class _Sealed:
     """A sealed segment in the order of shipping: oldest hour first."""
 
@@ -331,7 +293,7 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     if found is None:
         return _Shipment(file, *slot_names(spool.counters, file.id.writer, file.id.slot))
     label, stream = found
-    lines = list(_lines(scanned.records, stream))
+    lines = _lines(scanned.records, stream)
     return _Shipment(
         file,
         stream.endpoint,
@@ -343,14 +305,15 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     )
 
 
-def _lines(records: tuple[Record, ...], stream: Stream) -> Iterator[bytes]:
-    choose = partial(encoding, stream.plan)
+def _lines(records: tuple[Record, ...], stream: Stream) -> list[bytes]:
+    choose = Memo(partial(encoding, stream.plan)).of
+    lines: list[bytes] = []
     for _, parcel in records:
         try:
-            record = open_parcel(parcel)
+            lines.append(encode(open_parcel(parcel), choose))
         except MalformedRecord:
             continue  # not among the lines, hence counted as corrupt
-        yield encode(record, choose)
+    return lines
 
 
 def _label(file: SegmentFile) -> tuple[Label, Stream] | None:

@@ -16,17 +16,22 @@ counts what it drops.
 """
 
 import fcntl
-import logging
 import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Final, final
 
 from modeltap.capture.account import settle_dead
 from modeltap.capture.disk import Disk
+from modeltap.capture.events import (
+    LedgerAwaited,
+    RecordsLost,
+    RingDamaged,
+    SpoolResumed,
+    SpoolStalled,
+)
 from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
 from modeltap.capture.frame import HOUR_NS, Frame, inference_ns, open_frame
 from modeltap.capture.ring import RingReader
@@ -40,7 +45,7 @@ from modeltap.capture.segment import (
 from modeltap.clock import Clock
 from modeltap.errors import LedgerUnreadable, SpoolBusy
 from modeltap.settings import Settings
-from modeltap.telemetry import Event, emit
+from modeltap.telemetry import emit
 
 BATCH_BYTES = 16 * 1024 * 1024
 REST_SECONDS = 1.0
@@ -49,50 +54,14 @@ _Key = tuple[bytes, int]  # stream, hour
 _Due = Callable[["_Open"], bool]
 
 
-@dataclass(frozen=True, slots=True)
-class SpoolStalled(Event):
-    """The disk refused a write or a sync; records wait in the ring until it takes them."""
-
-    level: ClassVar[int] = logging.ERROR
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class SpoolResumed(Event):
-    """The disk takes records again."""
-
-
-@dataclass(frozen=True, slots=True)
-class RecordsLost(Event):
-    """A gateway and its ring died together: these records had reached no disk."""
-
-    level: ClassVar[int] = logging.WARNING
-    records: int
-
-
-@dataclass(frozen=True, slots=True)
-class RingDamaged(Event):
-    """Frames of a ring did not match their checksum: a fault of the memory, or of ours."""
-
-    level: ClassVar[int] = logging.ERROR
-    frames: int
-
-
-@dataclass(frozen=True, slots=True)
-class LedgerAwaited(Event):
-    """What dead gateways lost is counted as soon as the ledger can be read."""
-
-    level: ClassVar[int] = logging.WARNING
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
+@final
 class _Open:
     """An open segment, and when it was opened here."""
 
-    segment: Segment
-    age_from: float
-    hour: int
+    def __init__(self, segment: Segment, age_from: float, hour: int) -> None:
+        self.segment: Final = segment
+        self.age_from: Final = age_from
+        self.hour: Final = hour
 
 
 class Spooler:
@@ -147,8 +116,8 @@ class Spooler:
                 lane.seal(lambda _: True)
         except OSError as error:
             self._rest(error)
-        for lane in self._lanes:
-            lane.close()
+        while self._lanes:  # each once: a second time its descriptor would be another's
+            self._lanes.pop().close()
 
     def _settle(self, due: _Due) -> None:
         now = self._clock.monotonic()

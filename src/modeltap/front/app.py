@@ -18,6 +18,7 @@ client gets to see it; beyond that, or where the client still waits to send, the
 
 import hashlib
 import traceback
+from binascii import hexlify
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
@@ -27,7 +28,7 @@ from typing import Any, TypeVar
 from botocore.model import ServiceModel
 
 from modeltap.auth import sigv4
-from modeltap.clock import Clock, utc
+from modeltap.clock import Clock
 from modeltap.errors import AuthError, InternalFailure, ModeltapError, UnknownOperation
 from modeltap.front.body import Closable, Inbox, held_to_hash, whole
 from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse, Partition
@@ -67,7 +68,7 @@ def bound(table: Mapping[str, Unbound[Owner]], owner: Owner) -> dict[str, Operat
     return {name: partial(operation, owner) for name, operation in table.items()}
 
 
-Verify = Callable[[HttpRequest, str, str | None], Caller]
+Verify = Callable[[HttpRequest, str, bytes | None], Caller]
 """(request, signing name, SHA-256 of the body in hex; None while it is to come) → who signed it."""
 
 
@@ -94,16 +95,11 @@ def verifier(
 ) -> Verify:
     """Verify by the keys of the key ring; every key of it stands for the execution role."""
     arn = f"arn:aws:sts::{partition.account}:assumed-role/{role}/modeltap"
+    signatures = sigv4.Verifier(secrets, partition.region)
 
-    def verify(request: HttpRequest, signing_name: str, payload_sha256: str | None) -> Caller:
-        access_key_id = sigv4.verify(
-            request,
-            secrets,
-            now=utc(clock.now_ns()),
-            region=partition.region,
-            services=frozenset({signing_name}),
-            payload_sha256=payload_sha256,
-        )
+    def verify(request: HttpRequest, signing_name: str, payload_sha256: bytes | None) -> Caller:
+        services = frozenset({signing_name})
+        access_key_id = signatures.verify(request, services, clock.now_ns(), payload_sha256)
         return Caller(access_key_id, partition.account, arn)
 
     return verify
@@ -190,7 +186,7 @@ class AwsApp:
                 service, replace(request, body=held_to_hash(request)), caller, request_id
             )
         body = await whole(request.body, BODY_BYTES_MAX)
-        caller = self._verify(request, name, hashlib.sha256(body).hexdigest())
+        caller = self._verify(request, name, hexlify(hashlib.sha256(body).digest()))
         return await _call(service, replace(request, body=body), caller, request_id)
 
 
@@ -222,7 +218,7 @@ def _served(service: Service, name: str) -> Operation:
 
 def _request(scope: Any, inbox: Inbox, *, behind_gateway: bool) -> HttpRequest:
     query = scope["query_string"]
-    headers = tuple(scope["headers"])
+    headers = tuple((name, value.strip()) for name, value in scope["headers"])
     said = dict(headers) if behind_gateway else {}
     client = scope.get("client") or ("",)
     return HttpRequest(

@@ -15,13 +15,13 @@ import ssl
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from modeltap.clock import Clock
 from modeltap.gateway import accept
 from modeltap.gateway.connections import Connections
-from modeltap.gateway.http import Connection, Respond, Serve
-from modeltap.gateway.invocations import Invocations, is_runtime
+from modeltap.gateway.http import Connection, Serve, Turn
+from modeltap.gateway.invocations import Invocations, Verify, is_runtime
 from modeltap.gateway.passthrough import Passthrough
 from modeltap.gateway.status import StatusSocket
 from modeltap.gateway.tablefile import TableFile
@@ -50,8 +50,8 @@ class Paths:
 class Gateway:
     """Serves one listening socket.
 
-    `ping` answers None for an instance that is ready. `secrets` gives the secret of an access key
-    id, or None. `tls` makes the port speak TLS beside plain HTTP.
+    `ping` answers None for an instance that is ready. `verify` is that of `auth.sigv4.Verifier`.
+    `tls` makes the port speak TLS beside plain HTTP.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Gateway:
         listener: socket.socket,
         router: Router,
         ping: Ping,
-        secrets: Callable[[str], bytes | None],
+        verify: Verify,
         paths: Paths,
         settings: Settings,
         clock: Clock,
@@ -76,10 +76,9 @@ class Gateway:
         self._status = StatusSocket(paths.status, router, self._table)
         self._runtime = Invocations(
             router,
-            secrets,
+            verify,
             clock,
             Meters(paths.meters),
-            region=settings.region,
             body_bytes_max=settings.body_bytes_max,
         )
         self._sagemaker = Passthrough(paths.control, "sagemaker", clock)
@@ -91,7 +90,7 @@ class Gateway:
         self._table.load()
         await accept.serve(
             self._listener,
-            lambda: Connection(self.serve, self._connections),
+            lambda: cast(asyncio.Protocol, Connection(self.serve, self._connections)),
             clock=self._clock,
             tls=self._tls,
             seconds_max=self._header_seconds_max,
@@ -110,9 +109,9 @@ class Gateway:
         """Answer what is in hand and close every connection; `accept` must have ended."""
         await self._connections.drain()
 
-    def serve(self, request: HttpRequest, respond: Respond) -> Awaitable[None]:
-        """Answer one request, whichever way it goes."""
-        return self._way(request)(request, respond)
+    def serve(self, turn: Turn) -> None:
+        """Have one request answered, whichever way it goes."""
+        self._way(turn.request)(turn)
 
     def _way(self, request: HttpRequest) -> Serve:
         if is_runtime(request):
@@ -146,5 +145,5 @@ def is_form(request: HttpRequest) -> bool:
     )
 
 
-async def _pong(request: HttpRequest, respond: Respond) -> None:
-    await respond(HttpResponse(200))
+def _pong(turn: Turn) -> None:
+    turn.respond(HttpResponse(200))

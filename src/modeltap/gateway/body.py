@@ -95,6 +95,10 @@ async def read_whole(request: HttpRequest, bytes_max: int) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
+def too_large(bytes_max: int) -> PayloadTooLarge:
+    return PayloadTooLarge(f"The body is longer than {bytes_max} bytes.")
+
+
 def _bound(count: int, bytes_max: int) -> None:
     if count > bytes_max:
-        raise PayloadTooLarge(f"The body is longer than {bytes_max} bytes.")
+        raise too_large(bytes_max)

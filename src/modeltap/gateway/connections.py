@@ -8,7 +8,7 @@ import asyncio
 from typing import Protocol
 
 from modeltap.clock import Clock
-from modeltap.gateway.response import Stamp
+from modeltap.gateway.response import date
 
 CONNECTIONS_MAX = 16_384
 """Ten thousand idle ones and what works beside them; an idle one costs 3.4 KB."""
@@ -30,7 +30,7 @@ class Connections:
         self.header_seconds_max = header_seconds_max
         self.now = clock.monotonic
         self.swept = clock.monotonic()  # good enough for deadlines that are long
-        self.date = Stamp(clock)
+        self.date = date(clock.now_ns())  # of every answer until the next sweep
         self._clock = clock
         self._open: set[Expiring] = set()
         self._draining = False
@@ -56,6 +56,7 @@ class Connections:
         while True:
             await self._clock.sleep(SWEEP_SECONDS)
             now = self.swept = self.now()
+            self.date = date(self._clock.now_ns())
             for connection in tuple(self._open):
                 connection.expire(now)
 

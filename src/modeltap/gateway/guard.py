@@ -7,28 +7,29 @@ one Host, an origin-form target, HTTP/1.0 or 1.1, `chunked` alone and only on 1.
 a name, no trailers. Values lose the white space around them and nothing else; nothing is decoded.
 """
 
+from typing import Final, final
+
 import httptools
 
 from modeltap.errors import BadRequest
 
-LINE_BYTES_MAX = 8 * 1024
-HEADERS_BYTES_MAX = 32 * 1024
-HEADERS_MAX = 100
+LINE_BYTES_MAX: Final = 8 * 1024
+HEADERS_BYTES_MAX: Final = 32 * 1024
+HEADERS_MAX: Final = 100
 
 
+@final
 class Head:
-    """Gathers one head as the parser reports it; `fields` are there once it was checked.
+    """Gathers one head as the parser reports it, and judges it as a whole.
 
-    It is judged as a whole, in few steps: its bytes are bounded by the connection meanwhile.
+    Its bytes are bounded by the connection meanwhile.
     """
-
-    __slots__ = ("fields", "headers", "target", "version")
 
     def __init__(self) -> None:
         self.target = b""
         self.headers: list[tuple[bytes, bytes]] = []
-        self.fields: dict[bytes, bytes] = {}
         self.version = ""
+        self.expects = False  # an interim answer before it sends the body
 
     def add_target(self, part: bytes) -> None:
         """Take a part of the target. Raise `BadRequest`."""
@@ -39,48 +40,48 @@ class Head:
     def check(self, version: str) -> None:
         """Judge the whole head. Raise `BadRequest`."""
         self.version = version
-        self.fields = fields = dict(self.headers)
         if version not in ("1.0", "1.1"):
             raise BadRequest("only versions 1.0 and 1.1 are spoken here", status=505)
         _check_target(self.target)
-        if not fields.get(b"host"):
+        size, hosts, codings = 0, 0, 0
+        for name, value in self.headers:
+            size += len(name) + len(value)
+            if name == b"host":
+                hosts += 1 if value else 2
+            elif name == b"expect":
+                self._expect(value)
+            elif name == b"transfer-encoding":
+                codings += 1
+                _check_coding(value, codings, version)
+        if hosts != 1:
             raise BadRequest("there is not exactly one Host header")
-        _check_names_and_size(self.headers)
-        if len(fields) < len(self.headers) or not _SPECIAL.isdisjoint(fields):
-            _check_special(self.headers, version)
+        if len(self.headers) > HEADERS_MAX or size > HEADERS_BYTES_MAX:
+            raise BadRequest("the headers are too long or too many", status=431)
+
+    def _expect(self, value: bytes) -> None:
+        if value.lower() != b"100-continue":
+            raise BadRequest("the only expectation is 100-continue", status=417)
+        self.expects = True
 
 
-_SPECIAL = frozenset({b"transfer-encoding", b"expect"})
-
-
-def _check_names_and_size(headers: list[tuple[bytes, bytes]]) -> None:
-    names, values = zip(*headers, strict=True)
-    joined = b"".join(names)
-    if len(headers) > HEADERS_MAX or len(joined) + sum(map(len, values)) > HEADERS_BYTES_MAX:
-        raise BadRequest("the headers are too long or too many", status=431)
-    if b"_" in joined:
+def name_of(raw: bytes) -> bytes:
+    """Give a header's name in lower case. Raise `BadRequest`."""
+    name = raw.lower()
+    if b"_" in name:
         raise BadRequest("a header name has an underscore")
+    return name
 
 
 def _check_target(target: bytes) -> None:
     if not target.startswith(b"/"):
         raise BadRequest("the request target does not start with a slash")
-    if b"#" in target:
+    if target.find(b"#") >= 0:  # `in` costs five times as much: it tries the other as a number
         raise BadRequest("the request target has a fragment")
 
 
-def _check_special(headers: list[tuple[bytes, bytes]], version: str) -> None:
-    if len(_values(headers, b"host")) != 1:
-        raise BadRequest("there is not exactly one Host header")
-    codings = _values(headers, b"transfer-encoding")
-    if codings and (version == "1.0" or [one.lower() for one in codings] != [b"chunked"]):
+def _check_coding(value: bytes, count: int, version: str) -> None:
+    if count > 1 or version == "1.0" or value.lower() != b"chunked":
         raise BadRequest("the only transfer coding is chunked, on HTTP/1.1", status=501)
-    if any(value.lower() != b"100-continue" for value in _values(headers, b"expect")):
-        raise BadRequest("the only expectation is 100-continue", status=417)
-
-
-def _values(headers: list[tuple[bytes, bytes]], wanted: bytes) -> list[bytes]:
-    return [value for name, value in headers if name == wanted]
 
 
 def reason(error: httptools.HttpParserError) -> BadRequest:

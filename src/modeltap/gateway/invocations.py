@@ -9,13 +9,13 @@ before anything is said about it; of its operations only InvokeEndpoint is serve
 """
 
 import re
+from binascii import hexlify
 from collections.abc import Callable
 from dataclasses import replace
-from functools import lru_cache
 from hashlib import sha256
+from typing import Final, final
 
-from modeltap.auth.sigv4 import verify
-from modeltap.clock import Clock, utc
+from modeltap.clock import Clock
 from modeltap.errors import (
     ModelError,
     ModeltapError,
@@ -23,8 +23,9 @@ from modeltap.errors import (
     UnknownOperation,
     ValidationError,
 )
-from modeltap.gateway.body import read_whole
-from modeltap.gateway.http import Respond
+from modeltap.gateway.body import read_whole, too_large
+from modeltap.gateway.http import Turn
+from modeltap.memo import Memo
 from modeltap.nouns import Document, Exchange, HttpRequest, HttpResponse, Invocation
 from modeltap.router.router import Router
 from modeltap.telemetry.meters import Failure, Meters
@@ -36,92 +37,97 @@ from modeltap.wire.validate import validate
 
 SERVICE = "sagemaker-runtime"
 SERVED = "InvokeEndpoint"
-SIGNING_NAMES = frozenset({"sagemaker"})
+SIGNING_NAMES: Final = frozenset({"sagemaker"})
+
+Verify = Callable[[HttpRequest, frozenset[str], int, bytes], str]
+"""(request, services, time in ns, SHA-256 of the body in hex) → whose it is; raises `AuthError`."""
+
 RETRY_AFTER = (b"retry-after", b"1")
 """What is refused for want of room is refused at once, and may come again in a second."""
 
-TARGETS_MAX = 128
+TARGETS_MAX: Final = 128
 """Targets whose way is remembered; there is one an endpoint."""
 
 _PATH = re.compile(rb"/endpoints/[^/]+/(async-invocations|invocations(-response-stream)?)")
-_UNSERVED_MEMBERS = frozenset(
-    {"TargetContainerHostname", "EnableExplanations", "InferenceComponentName", "SessionId"}
+_UNSERVED_MEMBERS: Final = (
+    "EnableExplanations",
+    "InferenceComponentName",
+    "SessionId",
+    "TargetContainerHostname",
 )
 """Members that would change the answer if they were obeyed, which they are not yet."""
 
 
 def is_runtime(request: HttpRequest) -> bool:
     """Tell whether a request is one of the runtime API's."""
-    return request.method == "POST" and _is_runtime_target(request.target)
+    return request.method == "POST" and _runtime_targets.of(request.target)
 
 
-@lru_cache(maxsize=TARGETS_MAX)
 def _is_runtime_target(target: bytes) -> bool:
     return _PATH.fullmatch(target.partition(b"?")[0]) is not None
 
 
+_runtime_targets: Final = Memo(_is_runtime_target, TARGETS_MAX)
+
+
 class Invocations:
-    """Serves the runtime API from a router. `secrets` gives the secret of an access key id."""
+    """Serves the runtime API from a router."""
 
     def __init__(
-        self,
-        router: Router,
-        secrets: Callable[[str], bytes | None],
-        clock: Clock,
-        meters: Meters,
-        *,
-        region: str,
-        body_bytes_max: int,
+        self, router: Router, verify: Verify, clock: Clock, meters: Meters, *, body_bytes_max: int
     ) -> None:
-        self._router = router
-        self._secrets = secrets
-        self._clock = clock
-        self._meters = meters
-        self._region = region
+        self.router: Final = router
+        self.clock: Final = clock
+        self.meters: Final = meters
+        self._verify = verify
         self._body_bytes_max = body_bytes_max
         self._service = service(SERVICE)
         self._operation = self._service.operation_model(SERVED)
         self._shortcut = Shortcut(self._operation)
 
-    async def serve(self, request: HttpRequest, respond: Respond) -> None:
-        """Answer one request; errors that a caller can see are answered in the API's words."""
-        now = self._clock.monotonic
-        began, request_id = now(), self._clock.uuid4()
-        try:
-            invocation = await self._read(request)
-            asked = now()
-            exchange = await self._router.invoke(invocation)
-            model_seconds = now() - asked
-        except ModeltapError as error:
-            self._meters.failed(error.variant, _failure(error))
-            await respond(self._refusal(error, request_id))
-            return
-        await respond(self._response(exchange, request_id))
-        self._router.on_exchange(exchange)
-        overhead_seconds = now() - began - model_seconds
-        self._meters.answered(
-            (invocation.endpoint, exchange.variant),
-            int(model_seconds * 1_000_000),
-            int(overhead_seconds * 1_000_000),
-        )
+    def serve(self, turn: Turn) -> None:
+        """Have one request answered; errors that a caller can see are told in the API's words."""
+        call = _Call(self, turn)
+        if isinstance(turn.request.body, bytes):
+            call.begin(turn.request.body)
+        else:
+            turn.run(call.gather())
 
-    async def _read(self, request: HttpRequest) -> Invocation:
-        received_ns = self._clock.now_ns()
-        body = await read_whole(request, self._body_bytes_max)
-        verify(
-            request,
-            self._secrets,
-            now=utc(received_ns),
-            region=self._region,
-            services=SIGNING_NAMES,
-            payload_sha256=sha256(body).hexdigest(),
-        )
-        params = self._shortcut.read(request, body) or self._parsed(
-            replace(request, body=body), body
-        )
-        if not _UNSERVED_MEMBERS.isdisjoint(params):
-            _refuse_unserved(params)
-        return _invocation(params, body, received_ns)
+    async def gathered(self, request: HttpRequest) -> bytes:
+        """Give a body that is still arriving. Raise `PayloadTooLarge`."""
+        return await read_whole(request, self._body_bytes_max)
+
+    def read(self, call_id: str, request: HttpRequest, body: bytes) -> Invocation:
+        """Verify a request and read what it asks for. Raise `ClientError`."""
+        if len(body) > self._body_bytes_max:
+            raise too_large(self._body_bytes_max)
+        received_ns = self.clock.now_ns()
+        self._verify(request, SIGNING_NAMES, received_ns, hexlify(sha256(body).digest()))
+        params = self._shortcut.read(request, body)
+        if params is None:
+            params = self._parsed(replace(request, body=body), body)
+        for member in _UNSERVED_MEMBERS:
+            if member in params:
+                raise ValidationError(f"modeltap does not serve {member} yet.")
+        return _invocation(call_id, params, body, received_ns)
+
+    def refusal(self, error: ModeltapError, call_id: str) -> HttpResponse:
+        """Tell an error in the API's words."""
+        answer = fault(self._service, error, call_id)
+        if error.status != ServiceUnavailable.status:
+            return answer
+        return replace(answer, headers=(*answer.headers, RETRY_AFTER))
+
+    def response(self, exchange: Exchange) -> HttpResponse:
+        """Tell an answer. Raise `InternalFailure` on a line break in a field of it."""
+        answer = exchange.answer
+        result = {
+            "Body": answer.body,
+            "ContentType": answer.content_type,
+            "InvokedProductionVariant": exchange.variant,
+            "CustomAttributes": answer.custom_attributes,
+        }
+        return self._shortcut.write(result, exchange.invocation.id)
 
     def _parsed(self, request: HttpRequest, body: bytes) -> Document:
         """Read a request the long way, which knows what is wrong with it."""
@@ -132,21 +138,63 @@ class Invocations:
         validate(self._operation, params)
         return params
 
-    def _refusal(self, error: ModeltapError, request_id: str) -> HttpResponse:
-        answer = fault(self._service, error, request_id)
-        if error.status != ServiceUnavailable.status:
-            return answer
-        return replace(answer, headers=(*answer.headers, RETRY_AFTER))
 
-    def _response(self, exchange: Exchange, request_id: str) -> HttpResponse:
-        answer = exchange.answer
-        result = {
-            "Body": answer.body,
-            "ContentType": answer.content_type,
-            "InvokedProductionVariant": exchange.variant,
-            "CustomAttributes": answer.custom_attributes,
-        }
-        return self._shortcut.write(result, request_id)
+@final
+class _Call:
+    """One request, from its bytes to its answer and its capture."""
+
+    def __init__(self, api: Invocations, turn: Turn) -> None:
+        self._api = api
+        self._turn = turn
+        self._id = api.clock.uuid4()
+        self._began = api.clock.monotonic()
+        self._asked = 0.0
+
+    async def gather(self) -> None:
+        """Begin when the whole body has come."""
+        try:
+            body = await self._api.gathered(self._turn.request)
+        except ModeltapError as error:
+            self._refuse(error)
+        else:
+            self.begin(body)
+
+    def begin(self, body: bytes) -> None:
+        """Verify, read, and route."""
+        api, turn = self._api, self._turn
+        try:
+            invocation = api.read(self._id, turn.request, body)
+            self._asked = api.clock.monotonic()
+            turn.work = api.router.invoke(invocation, self._take)
+        except ModeltapError as error:
+            self._refuse(error)
+
+    def _take(self, outcome: Exchange | ModeltapError) -> None:
+        try:
+            if isinstance(outcome, Exchange):
+                self._answer(outcome)
+            else:
+                self._refuse(outcome)
+        except Exception as error:  # border: a link calls this, and must not fail with it
+            self._turn.fail(error)
+
+    def _answer(self, exchange: Exchange) -> None:
+        api = self._api
+        answered = api.clock.monotonic()
+        self._turn.respond(api.response(exchange))
+        api.router.on_exchange(exchange)
+        model_seconds = answered - self._asked
+        overhead_seconds = api.clock.monotonic() - self._began - model_seconds
+        api.meters.answered(
+            exchange.invocation.endpoint,
+            exchange.variant,
+            int(model_seconds * 1_000_000),
+            int(overhead_seconds * 1_000_000),
+        )
+
+    def _refuse(self, error: ModeltapError) -> None:
+        self._api.meters.failed(*error.variant, _failure(error))
+        self._turn.respond(self._api.refusal(error, self._id))
 
 
 def _failure(error: ModeltapError) -> Failure:
@@ -155,13 +203,9 @@ def _failure(error: ModeltapError) -> Failure:
     return Failure.SERVER if error.status >= 500 else Failure.CLIENT
 
 
-def _refuse_unserved(params: Document) -> None:
-    unserved = min(_UNSERVED_MEMBERS.intersection(params))
-    raise ValidationError(f"modeltap does not serve {unserved} yet.")
-
-
-def _invocation(params: Document, body: bytes, received_ns: int) -> Invocation:
+def _invocation(call_id: str, params: Document, body: bytes, received_ns: int) -> Invocation:
     return Invocation(
+        call_id,
         params["EndpointName"],
         body,
         content_type=params.get("ContentType"),

@@ -18,7 +18,7 @@ from typing import Any
 
 from modeltap.clock import Clock
 from modeltap.errors import BackendGone, BadRequest, ServiceUnavailable
-from modeltap.gateway.http import Respond
+from modeltap.gateway.http import Turn
 from modeltap.gateway.response import LAST_CHUNK, encode_chunk
 from modeltap.gateway.upstream import Upstream, connect
 from modeltap.nouns import Headers, HttpRequest, HttpResponse
@@ -57,22 +57,27 @@ class Passthrough:
         self._dialect = dialect
         self._clock = clock
 
-    async def serve(self, request: HttpRequest, respond: Respond) -> None:
-        """Forward a request and stream its answer back. Raise `BadRequest` if its body fails."""
-        answered = False
+    def serve(self, turn: Turn) -> None:
+        """Forward a request and stream its answer back."""
+        turn.run(self._forward(turn))
+
+    async def _forward(self, turn: Turn) -> None:
+        """Raise `BadRequest` if the request's body fails."""
+        request, answered = turn.request, False
         try:
             upstream = await connect(self._backend, request.method)
             sending = asyncio.create_task(_send(upstream, request))
             try:
                 status, headers = await _head(upstream, sending)
                 answered = True
-                await respond(HttpResponse(status, end_to_end(headers), in_turns(upstream.body)))
+                answer = HttpResponse(status, end_to_end(headers), in_turns(upstream.body))
+                await turn.stream(answer)
             finally:
                 sending.cancel()
                 upstream.close()
         except BackendGone:
             if not answered:
-                await respond(self._unavailable(request))
+                turn.respond(self._unavailable(request))
 
     def _unavailable(self, request: HttpRequest) -> HttpResponse:
         error = ServiceUnavailable("The service is restarting. Please try again.")

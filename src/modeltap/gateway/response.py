@@ -6,13 +6,10 @@ and 1xx, 204 and 304, have no body (RFC 9110 §6.4.1); a length that they bring 
 """
 
 import re
-from collections.abc import Mapping
 from email.utils import formatdate
 from enum import Enum
 from http import HTTPStatus
-from itertools import chain
 
-from modeltap.clock import Clock
 from modeltap.errors import BadRequest
 from modeltap.nouns import HttpResponse
 
@@ -25,20 +22,9 @@ _STATUS_LINES = {
 _UNSAFE = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-class Stamp:
-    """The `date` header's value, made once a second."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._second = -1
-        self._text = b""
-
-    def __call__(self) -> bytes:
-        second = self._clock.now_ns() // 1_000_000_000
-        if second != self._second:
-            self._second = second
-            self._text = formatdate(second, usegmt=True).encode()
-        return self._text
+def date(now_ns: int) -> bytes:
+    """Write the value of the `date` header (RFC 9110 §5.6.7)."""
+    return formatdate(now_ns // 1_000_000_000, usegmt=True).encode()
 
 
 class Framing(Enum):
@@ -61,20 +47,27 @@ def framing(response: HttpResponse, method: str, version: str) -> Framing:
 
 def encode_head(response: HttpResponse, frame: Framing, *, keep_alive: bool, date: bytes) -> bytes:
     """Give the head's bytes. Raise `ValueError` on a header that would break the line it is on."""
-    fields = dict(response.headers)
-    _check_safe(b"".join(chain.from_iterable(response.headers)))
-    lines = [_STATUS_LINES.get(response.status) or b"HTTP/1.1 %d \r\n" % response.status]
+    status = response.status
+    dated = measured = False
+    fields: list[bytes] = []
     for name, value in response.headers:
-        if not (name == b"content-length" and response.status == 204):
-            lines.append(b"%b: %b\r\n" % (name, value))
-    if b"date" not in fields:
-        lines.append(b"date: %b\r\n" % date)
+        if name == b"content-length":
+            measured = True
+            if status == 204:
+                continue
+        dated = dated or name == b"date"
+        fields.append(name + b": " + value)
+    _check_safe(b"".join(fields))
+    if not dated:
+        fields.append(b"date: " + date)
     if frame is Framing.CHUNKED:
-        lines.append(b"transfer-encoding: chunked\r\n")
-    elif isinstance(response.body, bytes) and not _is_bodiless(response, fields):
-        lines.append(b"content-length: %d\r\n" % len(response.body))
-    lines.append(b"\r\n" if keep_alive else b"connection: close\r\n\r\n")
-    return b"".join(lines)
+        fields.append(b"transfer-encoding: chunked")
+    elif isinstance(response.body, bytes) and not measured and status not in (204, 304):
+        fields.append(b"content-length: %d" % len(response.body))
+    if not keep_alive:
+        fields.append(b"connection: close")
+    line = _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    return line + b"\r\n".join(fields) + b"\r\n\r\n"
 
 
 def _check_safe(text: bytes) -> None:
@@ -90,8 +83,3 @@ def encode_chunk(part: bytes) -> bytes:
 def plain(error: BadRequest) -> HttpResponse:
     """Answer a message whose dialect is not known."""
     return HttpResponse(error.status, ((b"content-type", b"text/plain"),), f"{error}\n".encode())
-
-
-def _is_bodiless(response: HttpResponse, fields: Mapping[bytes, bytes]) -> bool:
-    """Tell whether a length of our own would be wrong: it is there, or the status forbids it."""
-    return response.status in (204, 304) or b"content-length" in fields

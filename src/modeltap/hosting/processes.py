@@ -26,7 +26,7 @@ from modeltap.hosting.launcher import Adopted, LaunchOrder
 from modeltap.nouns import Instance
 from modeltap.telemetry import Event, emit
 from modeltap_worker import frames, spec
-from modeltap_worker.frames import Decoder, FrameError, Kind
+from modeltap_worker.frames import Decoder, FrameError
 from modeltap_worker.socketpath import short_path
 from modeltap_worker.spec import Spec
 
@@ -367,6 +367,6 @@ async def _pong(reader: asyncio.StreamReader) -> str:
     decoder = Decoder()
     while data := await reader.read(frames.PART_BYTES_MAX):
         for frame in decoder.feed(data):
-            if frame.kind is Kind.PONG:
+            if frame.kind == frames.PONG:
                 return frames.decode_pong(frame)
     raise ConnectionResetError("the worker hung up")

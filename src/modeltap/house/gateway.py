@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 from modeltap.auth.authority import TLS_CERTIFICATE, TLS_KEY
 from modeltap.auth.keyring import Keyring
+from modeltap.auth.sigv4 import Verifier
 from modeltap.capture.counters import Counters
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
@@ -19,11 +20,16 @@ from modeltap.link.links import Links
 from modeltap.nouns import Exchange
 from modeltap.router.router import Router
 
+GARBAGE_MIN = 20_000
+"""Objects made and not yet freed, before the collector looks: a call leaves no cycle behind, and
+those that are in flight would have it look at every few of them."""
+
 
 async def serve(process: Process) -> None:
     """Serve invocations until told to stop; then finish what is in flight."""
     settings, clock, layout = process.settings, process.clock, process.settings.layout
-    links = Links(clock, settings.invocation_seconds_max)
+    tasks = Tasks(process)
+    links = Links(clock, settings.invocation_seconds_max, tasks.spawn)
     guard = Guard(SystemDisk(), layout.spool, settings)
     capture = _capture(process, guard)
     router = Router(links.send, _offering(capture), clock.random, settings.partition)
@@ -31,7 +37,7 @@ async def serve(process: Process) -> None:
         process.socket("listen"),
         router,
         links.ping,
-        Keyring.open(layout.keys, clock).secret,
+        Verifier(Keyring.open(layout.keys, clock).secret, settings.region).verify,
         Paths(
             table=layout.routing,
             status=layout.gateways / f"{process.assignment.index}.sock",
@@ -43,12 +49,12 @@ async def serve(process: Process) -> None:
         clock,
         server_context(layout.keys / TLS_CERTIFICATE, layout.keys / TLS_KEY),
     )
-    tasks = Tasks(process)
     for duty in (*gateway.duties(), links.sweep(), process.every(REFRESH_SECONDS, guard.refresh)):
         tasks.spawn(duty)
     accepting = tasks.spawn(gateway.accept())
     gc.collect()
     gc.freeze()  # what the models and modules are made of need not be looked through again
+    gc.set_threshold(GARBAGE_MIN)
     process.ready()
     await process.stopping.wait()
     accepting.cancel()

@@ -13,7 +13,7 @@ from modeltap.objects.remote import Stores
 PAUSE_SECONDS = 0.2
 LAST_DELIVERY_SECONDS_MAX = 5.0
 """What a store has not taken by then is delivered after the next start."""
-NICENESS = 10
+NICENESS = 19
 """Encoding yields to inference."""
 
 

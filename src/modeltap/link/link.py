@@ -9,38 +9,52 @@ runs a stranger's model and is not trusted. A worker that breaks the frame forma
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from typing import cast
+from typing import Final, cast, final
 
-from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
+from modeltap.errors import AnswerUnreadable, HouseError, InstanceGone, InvocationTimedOut
 from modeltap.link.bounds import ANSWER_BYTES_MAX, fits_header
 from modeltap.nouns import Answer, Instance, Invocation
 from modeltap_worker import frames
 
+Done = Callable[[Answer | HouseError], None]
+"""Told a call's outcome, once: its answer, or why there is none."""
 
-@dataclass(slots=True, eq=False)
-class _Flight:
+
+@final
+class Flight:
     """A call in flight: when it began, whether its frames left, and what came back so far."""
 
-    began: float
-    done: asyncio.Future[Answer]
-    sent: bool = False
-    reply: frames.Reply | None = None
-    parts: list[bytes] = field(default_factory=list)
-    part_bytes: int = 0
+    def __init__(self, link: "Link", number: int, began: float, done: Done) -> None:
+        self.began: Final = began
+        self.done: Final = done
+        self.sent = False
+        self.reply: frames.Reply | None = None
+        self.parts: list[bytes] = []
+        self.part_bytes = 0
+        self._link = link
+        self._number = number
+
+    def cancel(self) -> None:
+        """Withdraw the call: its caller is told nothing more."""
+        self._link.withdraw(self._number)
 
 
-class Link(asyncio.Protocol):
-    """The client's end. `lost` is called once, when the connection is of no more use."""
+@final
+class Link:
+    """The client's end, an `asyncio.Protocol` by shape.
+
+    `lost` is called once, when the connection is of no more use.
+    """
 
     def __init__(self, instance: Instance, lost: Callable[["Link"], None]) -> None:
-        self.instance = instance
+        self.instance: Final = instance
+        self.in_flight = 0  # once it is lost: the calls that were lost with it
         self._lost = lost
         self._loop = asyncio.get_running_loop()
         self._transport: asyncio.WriteTransport | None = None
         self._decoder = frames.Decoder()
         self._outbox: list[bytes] = []
-        self._flights: dict[int, _Flight] = {}
+        self._flights: dict[int, Flight] = {}
         self._pings: dict[int, asyncio.Future[str]] = {}
         self._number = 0
 
@@ -48,15 +62,11 @@ class Link(asyncio.Protocol):
     def alive(self) -> bool:
         return self._transport is not None and not self._transport.is_closing()
 
-    @property
-    def in_flight(self) -> int:
-        return len(self._flights)
+    def send(self, invocation: Invocation, began: float, done: Done) -> Flight:
+        """Make one call. `done` gets its answer, or `InstanceGone`, `InvocationTimedOut` or
+        `AnswerUnreadable`. Raise `InstanceGone` if the connection is dead.
 
-    async def send(self, invocation: Invocation, began: float) -> Answer:
-        """Make one call. Raise `InstanceGone`, `InvocationTimedOut` or `AnswerUnreadable`.
-
-        `began` is the monotonic time that `expire` measures from. A caller that is cancelled
-        withdraws its call.
+        `began` is the monotonic time that `expire` measures from.
         """
         number = self._next()
         call = frames.Call(
@@ -66,13 +76,9 @@ class Link(asyncio.Protocol):
             invocation.body,
         )
         encoded = frames.encode_call(number, call)
-        flight = self._flights[number] = _Flight(began, self._loop.create_future())
+        flight = self._flights[number] = Flight(self, number, began, done)
         self._post(encoded)
-        try:
-            return await flight.done
-        except asyncio.CancelledError:
-            self._withdraw(number)
-            raise
+        return flight
 
     async def ping(self) -> str:
         """Ask whether the model is loaded; give its load error, or "". Raise `InstanceGone`."""
@@ -92,6 +98,11 @@ class Link(asyncio.Protocol):
                 return
             self._fail(number, InvocationTimedOut("the model did not answer in time"))
 
+    def withdraw(self, number: int) -> None:
+        """Tell the worker that nobody waits for a call any more."""
+        if self._flights.pop(number, None) is not None and self._transport is not None:
+            self._post([frames.encode_cancel(number)])
+
     def close(self) -> None:
         if self._transport is not None:
             self._transport.abort()
@@ -107,13 +118,13 @@ class Link(asyncio.Protocol):
     def _post(self, encoded: list[bytes]) -> None:
         if not self._outbox:
             self._loop.call_soon(self._flush)
-        self._outbox += encoded
+        self._outbox.extend(encoded)
 
     def _flush(self) -> None:
         if self._transport is None:
             return
-        self._transport.writelines(self._outbox)
-        self._outbox.clear()
+        outbox, self._outbox = self._outbox, []
+        self._transport.write(outbox[0] if len(outbox) == 1 else b"".join(outbox))
         for flight in reversed(self._flights.values()):
             if flight.sent:
                 break
@@ -131,29 +142,42 @@ class Link(asyncio.Protocol):
         except frames.FrameError:
             self.close()
 
+    def eof_received(self) -> bool:
+        return False
+
+    def pause_writing(self) -> None:
+        """What is in flight bounds what waits to be written."""
+
+    def resume_writing(self) -> None:
+        """See `pause_writing`."""
+
     def connection_lost(self, exc: Exception | None) -> None:
+        flights, self._flights = self._flights, {}
+        self.in_flight = len(flights)
         self._transport = None
         self._outbox.clear()
-        for flight in self._flights.values():
-            if not flight.done.done():
-                flight.done.set_exception(InstanceGone(self.instance.id, sent=flight.sent))
+        self._lost(self)
         for pong in self._pings.values():
             if not pong.done():
                 pong.set_exception(InstanceGone(self.instance.id, sent=True))
-        self._lost(self)
-        self._flights.clear()
+        for flight in flights.values():
+            flight.done(InstanceGone(self.instance.id, sent=flight.sent))
 
     def _take(self, frame: frames.Frame) -> None:
-        if frame.kind is frames.Kind.PONG:
+        if frame.kind == frames.PONG:
             self._take_pong(frame)
             return
         flight = self._flights.get(frame.id)
         if flight is None:
             return  # it was withdrawn or has expired; its last words may still be on their way
-        if frame.kind is frames.Kind.ANSWER and flight.reply is None:
-            flight.reply = frames.decode_reply(frame)
-            self._take_part(frame, flight, flight.reply, flight.reply.body)
-        elif frame.kind is frames.Kind.CHUNK and flight.reply is not None:
+        if frame.kind == frames.ANSWER and flight.reply is None:
+            reply = frames.decode_reply(frame)
+            if frame.end and _fits_headers(reply):
+                self._finish(frame.id, flight, reply, reply.body)  # whole: as nearly all are
+                return
+            flight.reply = reply
+            self._take_part(frame, flight, reply, reply.body)
+        elif frame.kind == frames.CHUNK and flight.reply is not None:
             self._take_part(frame, flight, flight.reply, frame.payload)
         else:
             raise frames.FrameError("a frame that no caller expects")
@@ -164,7 +188,7 @@ class Link(asyncio.Protocol):
             pong.set_result(frames.decode_pong(frame))
 
     def _take_part(
-        self, frame: frames.Frame, flight: _Flight, reply: frames.Reply, part: bytes
+        self, frame: frames.Frame, flight: Flight, reply: frames.Reply, part: bytes
     ) -> None:
         flight.parts.append(part)
         flight.part_bytes += len(part)
@@ -173,25 +197,17 @@ class Link(asyncio.Protocol):
         elif frame.end and not _fits_headers(reply):
             self._fail(frame.id, AnswerUnreadable("a field is no header", status=reply.status))
         elif frame.end:
-            del self._flights[frame.id]
-            if not flight.done.done():
-                flight.done.set_result(_answer(flight, reply))
+            self._finish(frame.id, flight, reply, b"".join(flight.parts))
 
-    def _fail(self, number: int, error: Exception) -> None:
+    def _finish(self, number: int, flight: Flight, reply: frames.Reply, body: bytes) -> None:
+        del self._flights[number]
+        flight.done(Answer(reply.status, reply.content_type, body, reply.custom_attributes))
+
+    def _fail(self, number: int, error: HouseError) -> None:
         """End a call before its answer did, and tell the worker that nobody waits for it."""
-        flight = self._flights[number]
-        if not flight.done.done():
-            flight.done.set_exception(error)
-        self._withdraw(number)
-
-    def _withdraw(self, number: int) -> None:
-        if self._flights.pop(number, None) is not None and self._transport is not None:
-            self._post([frames.encode_cancel(number)])
-
-
-def _answer(flight: _Flight, reply: frames.Reply) -> Answer:
-    body = flight.parts[0] if len(flight.parts) == 1 else b"".join(flight.parts)
-    return Answer(reply.status, reply.content_type, body, reply.custom_attributes)
+        done = self._flights[number].done
+        self.withdraw(number)
+        done(error)
 
 
 def _fits_headers(reply: frames.Reply) -> bool:

@@ -7,18 +7,17 @@ same promises (`tests/contract/test_link_send.py`).
 """
 
 import asyncio
-import logging
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, cast, final
 
 from modeltap.clock import Clock
-from modeltap.errors import InstanceGone
+from modeltap.errors import CallFailed, HouseError, InstanceGone
+from modeltap.link.events import LinkLost
 from modeltap.link.http import HttpLink
-from modeltap.link.link import Link
-from modeltap.nouns import Answer, Instance, Invocation
-from modeltap.telemetry import Event, emit
+from modeltap.link.link import Done, Link
+from modeltap.nouns import Answer, Cancellable, Instance, Invocation
+from modeltap.telemetry import emit
 from modeltap_worker.socketpath import short_path
 
 SWEEP_SECONDS = 0.1
@@ -26,34 +25,44 @@ PING_SECONDS_MAX = 5.0
 SCHEME = "unix:"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkLost(Event):
-    """An instance closed its connection, died, or was cut off; `in_flight` calls failed with it."""
-
-    level: ClassVar[int] = logging.WARNING
-    instance: str
-    in_flight: int
+Spawn = Callable[[Coroutine[Any, Any, None]], Cancellable]
 
 
+@final
 class Links:
-    """One link an instance. `seconds_max` bounds a call from `send` to its answer's end."""
+    """One link an instance. `seconds_max` bounds a call from `send` to its answer's end.
 
-    def __init__(self, clock: Clock, seconds_max: float) -> None:
+    `spawn` runs what takes more than a callback: to connect, and a call over HTTP.
+    """
+
+    def __init__(self, clock: Clock, seconds_max: float, spawn: Spawn) -> None:
         self._clock = clock
         self._seconds_max = seconds_max
+        self._spawn = spawn
         self._links: dict[str, Link | HttpLink] = {}
         self._connecting = asyncio.Lock()
 
-    def send(self, instance: Instance, invocation: Invocation) -> Awaitable[Answer]:
-        """Make one call. Raise `InstanceGone`, `InvocationTimedOut` or `AnswerUnreadable`."""
-        link = self._live(instance)
-        if link is None:
-            return self._send_first(instance, invocation)
-        return link.send(invocation, self._clock.monotonic())
+    def send(self, instance: Instance, invocation: Invocation, done: Done) -> Cancellable:
+        """Make one call; give what withdraws it.
 
-    async def _send_first(self, instance: Instance, invocation: Invocation) -> Answer:
-        link = await self._connect(instance)
-        return await link.send(invocation, self._clock.monotonic())
+        `done` gets its answer, or `InstanceGone`, `InvocationTimedOut` or `AnswerUnreadable`.
+        """
+        link = self._links.get(instance.id)
+        if isinstance(link, Link) and link.alive:
+            return link.send(invocation, self._clock.monotonic(), done)
+        return self._spawn(self._send(instance, invocation, done))
+
+    async def _send(self, instance: Instance, invocation: Invocation, done: Done) -> None:
+        try:
+            link = self._live(instance) or await self._connect(instance)
+            began = self._clock.monotonic()
+            answer = await _answer(link, invocation, began)
+        except HouseError as error:
+            done(error)
+        except Exception as error:  # border: a task that fails ends its process
+            done(CallFailed(type(error).__name__))
+        else:
+            done(answer)
 
     async def ping(self, instance: Instance) -> str | None:
         """Ask an instance whether it is ready: None, or the text of what keeps it."""
@@ -96,11 +105,10 @@ class Links:
             return HttpLink(instance, self._clock, lambda: emit(LinkLost(instance.id, 1)))
         loop = asyncio.get_running_loop()
         path = Path(instance.address.removeprefix(SCHEME))
+        link = Link(instance, self._lost)
         try:
             with short_path(path) as name:
-                _, link = await loop.create_unix_connection(
-                    lambda: Link(instance, self._lost), name
-                )
+                await loop.create_unix_connection(lambda: cast(asyncio.Protocol, link), name)
         except OSError as error:
             raise InstanceGone(instance.id, sent=False) from error
         return link
@@ -115,3 +123,25 @@ class Links:
             return False
         del self._links[link.instance.id]
         return True
+
+
+async def _answer(link: Link | HttpLink, invocation: Invocation, began: float) -> Answer:
+    """Make one call and wait for its answer. Raise `HouseError`."""
+    if isinstance(link, HttpLink):
+        return await link.send(invocation, began)
+    answered: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
+
+    def done(outcome: Answer | HouseError) -> None:
+        if answered.done():
+            return
+        if isinstance(outcome, Answer):
+            answered.set_result(outcome)
+        else:
+            answered.set_exception(outcome)
+
+    flight = link.send(invocation, began, done)
+    try:
+        return await answered
+    except asyncio.CancelledError:
+        flight.cancel()
+        raise

@@ -6,13 +6,16 @@ ping or a new table is published. Outstanding counts outlive the table, because 
 the calls of instances that have left it.
 """
 
+from typing import Final, final
+
 from modeltap.errors import ServiceUnavailable
 from modeltap.nouns import Instance, Variant
 
-OUTSTANDING_MAX = 256
+OUTSTANDING_MAX: Final = 256
 """Calls in flight at one instance; at 25 MiB a body the bodies bound the memory long before."""
 
 
+@final
 class Gate:
     """Counts what is in flight and remembers who is gone."""
 
@@ -44,9 +47,17 @@ class Gate:
             raise ServiceUnavailable(f"Every instance of variant {variant.name} is busy.")
         return chosen
 
-    def held(self, instance: Instance) -> "_Held":
-        """Count one call at an instance for as long as it is in flight."""
-        return _Held(self._outstanding, instance.id)
+    def take(self, instance: Instance) -> None:
+        """Count a call that is in flight at an instance from now on."""
+        self._outstanding[instance.id] = self._outstanding.get(instance.id, 0) + 1
+
+    def give_back(self, instance: Instance) -> None:
+        """Count a call that is in flight no more."""
+        left = self._outstanding[instance.id] - 1
+        if left:
+            self._outstanding[instance.id] = left
+        else:
+            del self._outstanding[instance.id]
 
     def lose(self, instance: Instance) -> None:
         """Choose it no more, until it answers a ping or the table changes."""
@@ -66,23 +77,3 @@ class Gate:
     def _least_loaded(self, live: tuple[Instance, ...], chance: float) -> Instance:
         first = int(chance * len(live))
         return min(live[first:] + live[:first], key=self._load)
-
-
-class _Held:
-    """One call in flight, as a context."""
-
-    __slots__ = ("_id", "_outstanding")
-
-    def __init__(self, outstanding: dict[str, int], instance_id: str) -> None:
-        self._outstanding = outstanding
-        self._id = instance_id
-
-    def __enter__(self) -> None:
-        self._outstanding[self._id] = self._outstanding.get(self._id, 0) + 1
-
-    def __exit__(self, *_: object) -> None:
-        left = self._outstanding[self._id] - 1
-        if left:
-            self._outstanding[self._id] = left
-        else:
-            del self._outstanding[self._id]

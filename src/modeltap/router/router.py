@@ -3,8 +3,9 @@
     Invocation ─table─▶ Route ─pick─▶ Variant ─gate─▶ Instance ─send─▶ Answer ─▶ Exchange
 
 Pure but for two slots that `house` plugs in: `send`, which reaches an instance, and `on_exchange`,
-which the gateway calls once the answer's bytes were handed over. The router holds one immutable
-table; publishing another is one assignment, so no call sees half of it.
+which the gateway calls once the answer's bytes were handed over. A call goes from callback to
+callback, because a task of its own would cost it as much as all the rest here. The router holds one
+immutable table; publishing another is one assignment, so no call sees half of it.
 
 A call whose frame never left goes once to another instance. A call that was sent is never sent
 again: the model may have acted on it. What the model does wrong is a `ModelError` in AWS's words
@@ -12,11 +13,14 @@ again: the model may have acted on it. What the model does wrong is a `ModelErro
 has AWS's sentence for that, "the model process exited" (contract silent; decided here).
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
+from typing import Final, final
 
 from modeltap.errors import (
     AnswerUnreadable,
+    HouseError,
     InstanceGone,
+    InternalFailure,
     InvocationTimedOut,
     ModelError,
     ModeltapError,
@@ -25,6 +29,7 @@ from modeltap.errors import (
 )
 from modeltap.nouns import (
     Answer,
+    Cancellable,
     Exchange,
     Instance,
     Invocation,
@@ -37,10 +42,14 @@ from modeltap.nouns import (
 from modeltap.router import pick
 from modeltap.router.gate import Gate
 
-Send = Callable[[Instance, Invocation], Awaitable[Answer]]
+Outcome = Answer | HouseError
+Send = Callable[[Instance, Invocation, Callable[[Outcome], None]], Cancellable]
+"""Sends a call to an instance, and tells its outcome once, unless it is cancelled before."""
+
+Done = Callable[[Exchange | ModeltapError], None]
 OnExchange = Callable[[Exchange], None]
 
-ATTEMPTS_MAX = 2
+ATTEMPTS_MAX: Final = 2
 """Instances that one call may be offered to; only while nothing of it was sent."""
 
 TIMED_OUT = (
@@ -50,11 +59,12 @@ TIMED_OUT = (
 EXITED = "An error occurred while handling request as the model process exited."
 
 
+@final
 class Router:
     """Serves from one routing table.
 
-    `send` raises `InstanceGone`, `InvocationTimedOut` or `AnswerUnreadable`, and nothing else.
-    `chance` gives numbers in [0, 1).
+    The outcomes of `send` are an answer, `InstanceGone`, `InvocationTimedOut`, `AnswerUnreadable`
+    or `CallFailed`. `chance` gives numbers in [0, 1).
     """
 
     def __init__(
@@ -64,10 +74,10 @@ class Router:
         chance: Callable[[], float],
         partition: Partition,
     ) -> None:
-        self.on_exchange = on_exchange
-        self.gate = Gate()
-        self._send = send
-        self._chance = chance
+        self.on_exchange: Final = on_exchange
+        self.gate: Final = Gate()
+        self.send: Final = send
+        self.chance: Final = chance
         self._partition = partition
         self._table = RoutingTable(generation=0)
 
@@ -85,22 +95,21 @@ class Router:
         self._table = table
         self.gate.reopen()
 
-    async def invoke(self, invocation: Invocation) -> Exchange:
-        """Get the model's answer.
+    def invoke(self, invocation: Invocation, done: Done) -> Cancellable:
+        """Have the model answer; give what withdraws the call.
 
-        Raise `ValidationError` (no such endpoint, variant, or not a multi-model endpoint),
-        `ModelError`, or `ServiceUnavailable` (no instance lives, or all are busy).
+        `done` gets the exchange, `ModelError` or `ServiceUnavailable` (no instance lives). Raise
+        `ValidationError` (no such endpoint, variant, or not a multi-model endpoint), or
+        `ServiceUnavailable` (all instances are busy, or none lives).
         """
         route = self._route(invocation)
         variant = self._variant(route, invocation.target_variant)
+        call = _Call(self, invocation, route, variant, done)
         try:
-            answer = await self._answer(variant, invocation)
-            if answer.status >= 400:
-                raise self._refused(invocation.endpoint, answer)
+            call.offer()
         except ModeltapError as error:
-            error.variant = route.endpoint, variant.name
-            raise
-        return Exchange(invocation, answer, variant.name, route.capture)
+            raise call.located(error) from None
+        return call
 
     def _route(self, invocation: Invocation) -> Route:
         name = invocation.endpoint
@@ -119,41 +128,12 @@ class Router:
     def _variant(self, route: Route, target: str | None) -> Variant:
         if target is not None:
             return pick.by_name(route, target, self._partition.account)
-        variant = pick.by_weight(route, self._chance())
+        variant = pick.by_weight(route, self.chance())
         if variant is None:
             raise ValidationError(f"No variant of endpoint {route.endpoint} has a weight above 0.")
         return variant
 
-    async def _answer(self, variant: Variant, invocation: Invocation) -> Answer:
-        for _ in range(ATTEMPTS_MAX):
-            try:
-                return await self._try(variant, invocation)
-            except InstanceGone as gone:
-                if gone.sent:
-                    raise self._model_error(invocation.endpoint, 0, EXITED) from gone
-        raise ServiceUnavailable(f"No instance of variant {variant.name} answers.")
-
-    async def _try(self, variant: Variant, invocation: Invocation) -> Answer:
-        instance = self.gate.choose(variant, self._chance())
-        try:
-            with self.gate.held(instance):
-                return await self._send(instance, invocation)
-        except InstanceGone:
-            self.gate.lose(instance)
-            raise
-        except InvocationTimedOut as error:
-            raise self._model_error(invocation.endpoint, 0, TIMED_OUT) from error
-        except AnswerUnreadable as error:
-            raise self._model_error(invocation.endpoint, error.status, None) from error
-
-    def _refused(self, endpoint: str, answer: Answer) -> ModelError:
-        try:
-            text = answer.body.decode()
-        except UnicodeDecodeError:
-            return self._model_error(endpoint, answer.status, None)
-        return self._model_error(endpoint, answer.status, text)
-
-    def _model_error(self, endpoint: str, status: int, text: str | None) -> ModelError:
+    def model_error(self, endpoint: str, status: int, text: str | None) -> ModelError:
         """Word a failure of the model as AWS does; `text` is None where its body has no text."""
         region, account = self._partition.region, self._partition.account
         group = endpoint_log_group(endpoint)
@@ -171,3 +151,93 @@ class Router:
             body=text or "",
             log_stream_arn=self._partition.log_group_arn(group),
         )
+
+
+@final
+class _Call:
+    """One call on its way: from instance to instance, until one has taken it."""
+
+    def __init__(
+        self, router: Router, invocation: Invocation, route: Route, variant: Variant, done: Done
+    ) -> None:
+        self._router = router
+        self._invocation = invocation
+        self._route = route
+        self._variant = variant
+        self._done = done
+        self._attempts = 0
+        self._instance: Instance | None = None
+        self._sent: Cancellable | None = None
+
+    def offer(self) -> None:
+        """Send it to an instance. Raise `ServiceUnavailable`."""
+        router = self._router
+        instance = router.gate.choose(self._variant, router.chance())
+        self._attempts += 1
+        self._instance = instance
+        router.gate.take(instance)
+        try:
+            self._sent = router.send(instance, self._invocation, self._take)
+        except InstanceGone as gone:
+            self._take(gone)
+        except BaseException:
+            router.gate.give_back(instance)
+            raise
+
+    def cancel(self) -> None:
+        """Withdraw it: nobody is told anything more."""
+        if self._instance is not None:
+            self._router.gate.give_back(self._instance)
+            self._instance = None
+        if self._sent is not None:
+            self._sent.cancel()
+
+    def located(self, error: ModeltapError) -> ModeltapError:
+        """Note where an error happened."""
+        error.variant = self._route.endpoint, self._variant.name
+        return error
+
+    def _take(self, outcome: Outcome) -> None:
+        instance, self._instance = self._instance, None
+        self._sent = None  # which holds this call: together they would wait for the collector
+        assert instance is not None
+        self._router.gate.give_back(instance)
+        if not isinstance(outcome, Answer):
+            self._take_error(instance, outcome)
+        elif outcome.status >= 400:
+            self._fail(self._refused(outcome))
+        else:
+            self._done(Exchange(self._invocation, outcome, self._variant.name, self._route.capture))
+
+    def _take_error(self, instance: Instance, error: HouseError) -> None:
+        endpoint, router = self._invocation.endpoint, self._router
+        if isinstance(error, InstanceGone):
+            router.gate.lose(instance)
+            if error.sent:
+                self._fail(router.model_error(endpoint, 0, EXITED))
+            else:
+                self._offer_again()
+        elif isinstance(error, InvocationTimedOut):
+            self._fail(router.model_error(endpoint, 0, TIMED_OUT))
+        elif isinstance(error, AnswerUnreadable):
+            self._fail(router.model_error(endpoint, error.status, None))
+        else:
+            self._fail(InternalFailure("The call could not be made."))
+
+    def _offer_again(self) -> None:
+        try:
+            if self._attempts >= ATTEMPTS_MAX:
+                raise ServiceUnavailable(f"No instance of variant {self._variant.name} answers.")
+            self.offer()
+        except ModeltapError as error:
+            self._fail(error)
+
+    def _fail(self, error: ModeltapError) -> None:
+        self._done(self.located(error))
+
+    def _refused(self, answer: Answer) -> ModelError:
+        try:
+            text: str | None = answer.body.decode()
+        except UnicodeDecodeError:
+            text = None
+        return self._router.model_error(self._invocation.endpoint, answer.status, text)

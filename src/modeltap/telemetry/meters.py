@@ -47,7 +47,7 @@ _MODEL = _FAILED + len(Failure)
 _OVERHEAD = _MODEL + 1 + BUCKETS
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Latency:
     """A histogram: counts by bucket, and the sum in microseconds."""
 
@@ -59,7 +59,7 @@ class Latency:
         return Latency(tuple(map(sum, counts)), self.sum + other.sum)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Measured:
     """What one gateway, or all, measured of a variant."""
 
@@ -85,17 +85,17 @@ class Meters:
         if not self._slots:
             self._add(("", ""))
 
-    def answered(self, variant: tuple[str, str], model_us: int, overhead_us: int) -> None:
-        """Count an answer of (endpoint, variant) and the time that it took."""
-        at, words = self._slot(variant), self._words
+    def answered(self, endpoint: str, variant: str, model_us: int, overhead_us: int) -> None:
+        """Count an answer and the time that it took."""
+        at, words = self._slot((endpoint, variant)), self._words
         words[at + _MODEL] += model_us
         words[at + _MODEL + 1 + _bucket(model_us)] += 1
         words[at + _OVERHEAD] += overhead_us
         words[at + _OVERHEAD + 1 + _bucket(overhead_us)] += 1
 
-    def failed(self, variant: tuple[str, str], failure: Failure) -> None:
+    def failed(self, endpoint: str, variant: str, failure: Failure) -> None:
         """Count an invocation that got no answer."""
-        self._words[self._slot(variant) + _FAILED + failure] += 1
+        self._words[self._slot((endpoint, variant)) + _FAILED + failure] += 1
 
     def _slot(self, variant: tuple[str, str]) -> int:
         at = self._slots.get(variant)

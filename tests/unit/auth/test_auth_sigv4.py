@@ -1,6 +1,7 @@
 """The rules of `auth.sigv4`, each by a request that breaks it. botocore signs."""
 
 import hashlib
+import re
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -60,13 +61,12 @@ def verify(
     streamed: bool = False,
 ) -> str:
     assert isinstance(request.body, bytes)
-    return sigv4.verify(
+    known = {KEY_ID: SECRET.encode()} if secrets is None else secrets
+    return sigv4.Verifier(known.get, region).verify(
         request,
-        ({KEY_ID: SECRET.encode()} if secrets is None else secrets).get,
-        now=now or moment(request),
-        region=region,
-        services=frozenset(services),
-        payload_sha256=None if streamed else hashlib.sha256(request.body).hexdigest(),
+        frozenset(services),
+        int((now or moment(request)).timestamp()) * 1_000_000_000,
+        None if streamed else hashlib.sha256(request.body).hexdigest().encode(),
     )
 
 
@@ -152,7 +152,7 @@ def test_takes_the_region_of_the_global_services(service: str) -> None:
 def test_scope_reads_the_claim() -> None:
     claim = sigv4.scope(signed(region="eu-west-1"))
     assert (claim.access_key_id, claim.region, claim.service) == (KEY_ID, "eu-west-1", "sagemaker")
-    assert claim.signed_headers == ("content-type", "host", "x-amz-date")
+    assert claim.names == (b"content-type", b"host", b"x-amz-date")
 
 
 # ---------------------------------------------------------------- rule 2: the target
@@ -326,7 +326,7 @@ def test_rule_8_refuses_another_body() -> None:
         verify(replace(s3_put(), body=b"tada"))
 
 
-@pytest.mark.parametrize("sent", [sigv4.UNSIGNED_PAYLOAD, sigv4.UNSIGNED_TRAILER])
+@pytest.mark.parametrize("sent", [sigv4.UNSIGNED_PAYLOAD.decode(), sigv4.UNSIGNED_TRAILER.decode()])
 def test_rule_8_takes_an_unsigned_body_of_s3_over_tls_alone(sent: str) -> None:
     assert verify(s3_put(sent, secure=True)) == KEY_ID
     assert verify(s3_put(sent, secure=True), streamed=True) == KEY_ID
@@ -335,7 +335,7 @@ def test_rule_8_takes_an_unsigned_body_of_s3_over_tls_alone(sent: str) -> None:
 
 
 def test_rule_8_takes_no_unsigned_body_outside_s3() -> None:
-    request = signed(headers={"X-Amz-Content-SHA256": sigv4.UNSIGNED_PAYLOAD})
+    request = signed(headers={"X-Amz-Content-SHA256": sigv4.UNSIGNED_PAYLOAD.decode()})
     with pytest.raises(errors.IncompleteSignature):
         verify(replace(request, secure=True))
 
@@ -369,7 +369,7 @@ def test_a_streamed_body_is_checked_as_it_comes() -> None:
 
 
 def test_an_unsigned_stream_is_whatever_comes() -> None:
-    check = sigv4.PayloadHash(s3_put(sigv4.UNSIGNED_TRAILER, secure=True))
+    check = sigv4.PayloadHash(s3_put(sigv4.UNSIGNED_TRAILER.decode(), secure=True))
     check.update(b"anything")
     check.finish()
 
@@ -382,8 +382,7 @@ def test_rule_9_refuses_an_unknown_key_and_a_wrong_secret() -> None:
         verify(signed(), secrets={})
     with pytest.raises(errors.SignatureDoesNotMatch) as caught:
         verify(signed(), secrets={KEY_ID: b"other"})
-    claim = sigv4.scope(signed())
-    assert claim.signature not in caught.value.message
+    assert not re.search("[0-9a-f]{64}", caught.value.message)  # whose it would be is not told
 
 
 def test_rule_9_does_not_take_the_key_that_stands_in_for_unknown_ones() -> None:

@@ -45,7 +45,13 @@ def exchange(
     """An exchange whose input tells its number."""
     asked = body if body is not None else f"{number},\u00e9\n".encode()
     return Exchange(
-        Invocation(endpoint, asked, content_type="text/csv", received_ns=received_ns),
+        Invocation(
+            f"00000000-0000-4000-8000-{number:012d}",
+            endpoint,
+            asked,
+            content_type="text/csv",
+            received_ns=received_ns,
+        ),
         Answer(status, "text/csv; charset=utf-8", b"0.5"),
         variant,
         plan,

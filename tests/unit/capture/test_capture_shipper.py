@@ -15,7 +15,7 @@ from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop
 from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
 from modeltap.capture.ledger import Delivery, Ledger
-from modeltap.capture.segment import Label, SegmentId, Type, pack, segment_files
+from modeltap.capture.segment import HEAD, Label, SegmentId, pack, segment_files
 from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
 from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
@@ -310,7 +310,7 @@ def test_a_label_of_another_version_is_damage(world: World) -> None:
     (file,) = world.spool.writers.glob("*/*.seal")
     (sealed,) = segment_files(file.parent)
     label = Label(0, 0, b'{"endpoint":"churn"}').encode()
-    file.write_bytes(pack(sealed.id.salt, Type.HEAD, 1, label))
+    file.write_bytes(pack(sealed.id.salt, HEAD, 1, label))
     assert world.ship() == 1
     assert world.count().dropped == {Drop.CORRUPT: 1}
     settled(world, 0)

@@ -24,9 +24,9 @@ def samples(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
     page = Meters(tmp_path / "0.page")
-    page.answered(CHURN, 100, 30)
-    page.answered(CHURN, 100_000_000, 30)
-    page.failed(CHURN, Failure.MODEL)
+    page.answered(*CHURN, 100, 30)
+    page.answered(*CHURN, 100_000_000, 30)
+    page.failed(*CHURN, Failure.MODEL)
     spool = SpoolFolder(tmp_path / "spool")
     spool.make()
     with Counters(spool.counters, SimulatedClock().uuid4()) as counters:

@@ -20,6 +20,7 @@ import uvloop
 from botocore.config import Config
 from uvicorn._types import ASGIApplication
 
+from modeltap.auth.sigv4 import Verifier
 from modeltap.clock import SystemClock
 from modeltap.gateway.app import Gateway, Paths
 from modeltap.link.links import Links
@@ -93,13 +94,13 @@ class Worker:
         writer: asyncio.StreamWriter,
     ) -> None:
         match frame.kind:
-            case frames.Kind.PING:
+            case frames.PING:
                 writer.write(frames.encode_pong(frame.id))
                 return
-            case frames.Kind.CANCEL:
+            case frames.CANCEL:
                 self.cancelled.append(frame.id)
                 return
-            case frames.Kind.OPEN:
+            case frames.OPEN:
                 call = frames.decode_call(frame)
                 opened[frame.id] = call, [call.body]
             case _:
@@ -203,7 +204,7 @@ async def world(
     clock = SystemClock()
     given = Settings(home=folder, **settings)
     exchanges: list[Exchange] = []
-    links = Links(clock, given.invocation_seconds_max)
+    links = Links(clock, given.invocation_seconds_max, asyncio.ensure_future)
     router = Router(links.send, exchanges.append, clock.random, given.partition)
     paths = Paths(
         folder / "routing.json",
@@ -213,9 +214,8 @@ async def world(
         folder / "0.page",
     )
     listener = listening()
-    gateway = Gateway(
-        listener, router, links.ping, {KEY_ID: SECRET.encode()}.get, paths, given, clock, tls
-    )
+    verifier = Verifier({KEY_ID: SECRET.encode()}.get, given.region)
+    gateway = Gateway(listener, router, links.ping, verifier.verify, paths, given, clock, tls)
     port = listener.getsockname()[1]
     with contextlib.closing(listener):
         async with running(links.sweep(), *gateway.duties()):

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import cast
 
 import pytest
 from gateway_world import listening, run, running, until
@@ -12,7 +13,7 @@ from modeltap.errors import BadRequest
 from modeltap.gateway import accept
 from modeltap.gateway.body import Body, read_whole
 from modeltap.gateway.connections import Connections
-from modeltap.gateway.http import PIPELINED_MAX, Connection, Respond
+from modeltap.gateway.http import PIPELINED_MAX, Connection, Turn
 from modeltap.nouns import HttpRequest, HttpResponse
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -31,26 +32,32 @@ class Site:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    async def serve(self, request: HttpRequest, respond: Respond) -> None:
-        self.requests.append(request)
-        if request.path == b"/early":
-            await respond(HttpResponse(403, body=b"early"))
-            return
+    def serve(self, turn: Turn) -> None:
+        self.requests.append(turn.request)
+        if turn.request.path == b"/early":
+            turn.respond(HttpResponse(403, body=b"early"))
+        elif turn.request.path == b"/broken-at-once":
+            raise RuntimeError("not for the client")
+        else:
+            turn.run(self._serve(turn))
+
+    async def _serve(self, turn: Turn) -> None:
+        request = turn.request
         body = await read_whole(request, 10_000_000)
         self.bodies.append(body)
         await self.gate.wait()
         if request.path == b"/stream":
-            await respond(HttpResponse(200, body=self._parts()))
+            await turn.stream(HttpResponse(200, body=self._parts()))
         elif request.path == b"/broken":
             raise RuntimeError("not for the client")
         elif request.path == b"/split":
-            await respond(HttpResponse(200, ((b"x", b"a\r\nb: c"),)))
+            await turn.stream(HttpResponse(200, ((b"x", b"a\r\nb: c"),)))
         elif request.path == b"/nothing":
-            await respond(HttpResponse(204))
+            await turn.stream(HttpResponse(204))
         elif request.path == b"/large":
-            await respond(HttpResponse(200, body=b"x" * 30_000_000))
+            await turn.stream(HttpResponse(200, body=b"x" * 30_000_000))
         else:
-            await respond(HttpResponse(200, body=request.path + b":" + body))
+            await turn.stream(HttpResponse(200, body=request.path + b":" + body))
 
     async def _parts(self) -> AsyncIterator[bytes]:
         for part in (b"one", b"", b"two"):
@@ -77,7 +84,9 @@ async def site(clock: SystemClock | SimulatedClock | None = None) -> AsyncIterat
     with contextlib.closing(listening()) as listener:
         it = Site(listener.getsockname()[1], connections)
         loop = accept.serve(
-            listener, lambda: Connection(it.serve, connections), clock=SystemClock()
+            listener,
+            lambda: cast(asyncio.Protocol, Connection(it.serve, connections)),
+            clock=SystemClock(),
         )
         async with running(loop, connections.sweep()):
             try:
@@ -326,7 +335,7 @@ def test_an_offer_of_another_protocol_is_passed_over() -> None:
 def test_a_fault_of_ours_is_a_500_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     async def scenario() -> None:
         async with site() as it:
-            for path in (b"/broken", b"/split"):
+            for path in (b"/broken", b"/broken-at-once", b"/split"):
                 received = await it.ask(b"GET %s HTTP/1.1\r\nHost: a\r\n\r\n" % path)
                 assert received.startswith(b"HTTP/1.1 500 ")
                 assert received.endswith(b"\r\n\r\n")

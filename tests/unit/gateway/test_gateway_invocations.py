@@ -1,7 +1,6 @@
 """InvokeEndpoint by the real client, through a real gateway, to a worker that speaks frames."""
 
 import asyncio
-import contextlib
 import json
 from pathlib import Path
 from typing import Any
@@ -236,14 +235,14 @@ def test_beyond_the_bound_the_service_is_busy_at_once(tmp_path: Path) -> None:
         async with Worker(tmp_path / "w", hold) as worker, world(tmp_path) as it:
             one = instance(worker)
             await it.publish(table(1, one))
-            with contextlib.ExitStack() as stack:
-                for _ in range(OUTSTANDING_MAX):
-                    stack.enter_context(it.router.gate.held(one))
-                error = await refusal(it, it.client())
+            for _ in range(OUTSTANDING_MAX):
+                it.router.gate.take(one)
+            error = await refusal(it, it.client())
             assert error["ResponseMetadata"]["HTTPStatusCode"] == 503
             assert error["ResponseMetadata"]["HTTPHeaders"]["retry-after"] == "1"
             assert worker.calls == []
             held.set()
+            it.router.gate.give_back(one)
             assert (await it.invoke(it.client()))["Body"] == b"1,2"
 
     run(scenario())

@@ -23,7 +23,7 @@ from modeltap.hosting.launcher import LaunchOrder
 from modeltap.hosting.processes import ProcessLauncher
 from modeltap.nouns import Instance
 from modeltap_worker import frames
-from modeltap_worker.frames import Call, Decoder, Frame, Kind, Reply
+from modeltap_worker.frames import Call, Decoder, Frame, Reply
 from modeltap_worker.socketpath import short_path
 
 COLUMNS = 5
@@ -156,7 +156,7 @@ class Caller:
 
     async def reply(self) -> tuple[int, Reply]:
         first = await self.frame()
-        assert first.kind is Kind.ANSWER
+        assert first.kind == frames.ANSWER
         head = frames.decode_reply(first)
         parts, last = [head.body], first
         while not last.end:

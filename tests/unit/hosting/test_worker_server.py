@@ -1,6 +1,7 @@
 """A worker's server on a real socket, with a small algorithm in place of a model."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -38,16 +39,18 @@ Scenario = Callable[[Caller, list[str]], Awaitable[None]]
 
 @asynccontextmanager
 async def served(folder: Path, server: Server) -> AsyncIterator[Instance]:
-    stop = asyncio.Event()
+    """Serve in a thread, as a worker does in its process, until the block ends."""
     path = folder / "socket"
-    serving = asyncio.ensure_future(server.serve(path, stop))
+    told, tell = os.pipe()
+    serving = asyncio.ensure_future(asyncio.to_thread(server.serve, path, told))
     while not path.exists():
         await asyncio.sleep(0)
     try:
         yield Instance("echo", f"unix:{path}")
     finally:
-        stop.set()
+        os.close(tell)  # its end can be read, too
         await serving
+        os.close(told)
         assert not path.exists()
 
 

@@ -295,8 +295,7 @@ def test_selected_keys_are_told_in_their_order(tmp_path: Path, booster: xgboost.
 def test_what_each_objective_tells(
     objective: str, classes: int, score: float | list[float], expected: outputs.Row
 ) -> None:
-    predictions = np.array([score], dtype=np.float32)
-    assert outputs.selected(predictions, list(expected), objective, classes) == [expected]
+    assert outputs.selected([score], list(expected), objective, classes) == [expected]
 
 
 def test_an_objective_that_selectable_output_does_not_know_is_500(tmp_path: Path) -> None:

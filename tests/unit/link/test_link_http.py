@@ -9,14 +9,17 @@ from typing import Any
 import pytest
 import uvloop
 
+from asking import CALL_ID, ask, links_of
 from modeltap.clock import SimulatedClock
-from modeltap.errors import AnswerUnreadable, InstanceGone
+from modeltap.errors import AnswerUnreadable, CallFailed, InstanceGone
 from modeltap.link.http import IDLE_SECONDS_MAX
 from modeltap.link.http_connection import HEADERS_BYTES_MAX
 from modeltap.link.links import Links
 from modeltap.nouns import Answer, Instance, Invocation
 
-CALL = Invocation("e", b"body", content_type="text/csv", accept="*/*", custom_attributes="c")
+CALL = Invocation(
+    CALL_ID, "e", b"body", content_type="text/csv", accept="*/*", custom_attributes="c"
+)
 SENT = (
     b"POST /invocations HTTP/1.1\r\nhost: localhost\r\ncontent-type: text/csv\r\naccept: */*\r\n"
     b"x-amzn-sagemaker-custom-attributes: c\r\ncontent-length: 4\r\n\r\nbody"
@@ -38,7 +41,7 @@ class Container:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[Links]:
         server = await asyncio.start_unix_server(self._serve, self._path)
-        links = Links(SimulatedClock(), 60)
+        links = links_of(SimulatedClock(), 60)
         try:
             yield links
         finally:
@@ -72,7 +75,7 @@ def asked(path: Path, *answers: bytes, hang_up: bool = False) -> tuple[Container
         async with container.running() as links:
             for _ in answers:
                 try:
-                    results.append(await links.send(container.instance, CALL))
+                    results.append(await ask(links, container.instance, CALL))
                 except (AnswerUnreadable, InstanceGone) as error:
                     results.append(error)
 
@@ -167,13 +170,13 @@ def test_a_connection_that_was_idle_is_not_used_again(tmp_path: Path) -> None:
         clock = SimulatedClock()
         container = Container(tmp_path / "s", FINE, FINE, FINE)
         async with container.running() as links:
-            links = Links(clock, 60)
-            await links.send(container.instance, CALL)
+            links = links_of(clock, 60)
+            await ask(links, container.instance, CALL)
             clock.advance(IDLE_SECONDS_MAX)
-            await links.send(container.instance, CALL)
+            await ask(links, container.instance, CALL)
             assert container.connections == 1
             clock.advance(IDLE_SECONDS_MAX + 0.1)
-            await links.send(container.instance, CALL)
+            await ask(links, container.instance, CALL)
             assert container.connections == 2
             links.close()
 
@@ -185,8 +188,9 @@ def test_a_field_that_would_break_its_line_is_not_sent(tmp_path: Path, field: st
     async def scenario() -> None:
         container = Container(tmp_path / "s")
         async with container.running() as links:
-            with pytest.raises(ValueError, match="control character"):
-                await links.send(container.instance, Invocation("e", b"", content_type=field))
+            with pytest.raises(CallFailed, match="ValueError"):
+                call = Invocation(CALL_ID, "e", b"", content_type=field)
+                await ask(links, container.instance, call)
         assert container.asked == []
 
     run(scenario())
@@ -208,7 +212,7 @@ def test_a_ping_tells_what_keeps_the_container(tmp_path: Path) -> None:
 def test_an_address_that_names_no_host_is_nobody() -> None:
     async def scenario() -> None:
         with pytest.raises(InstanceGone) as caught:
-            await Links(SimulatedClock(), 60).send(Instance("i-1", "http://"), CALL)
+            await ask(links_of(SimulatedClock(), 60), Instance("i-1", "http://"), CALL)
         assert caught.value.sent is False
 
     run(scenario())

@@ -9,17 +9,19 @@ from typing import Any
 import pytest
 import uvloop
 
+from asking import CALL_ID, ask, links_of
 from modeltap.clock import SimulatedClock
 from modeltap.errors import AnswerUnreadable, InstanceGone, InvocationTimedOut
 from modeltap.link.bounds import ANSWER_BYTES_MAX
-from modeltap.link.links import Links
 from modeltap.nouns import Instance, Invocation
 from modeltap_worker import frames
 from modeltap_worker.socketpath import short_path
 
 Take = Callable[[frames.Frame, asyncio.StreamWriter], Awaitable[None]]
 
-CALL = Invocation("e", b"body", content_type="text/csv", accept="*/*", custom_attributes="c")
+CALL = Invocation(
+    CALL_ID, "e", b"body", content_type="text/csv", accept="*/*", custom_attributes="c"
+)
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -54,7 +56,7 @@ async def worker(path: Path, take: Take, reads: list[int] | None = None) -> Asyn
 
 def replying(reply: frames.Reply) -> Take:
     async def take(frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
-        if frame.kind is frames.Kind.OPEN:
+        if frame.kind == frames.OPEN:
             writer.writelines(frames.encode_reply(frame.id, reply))
 
     return take
@@ -66,8 +68,8 @@ def test_an_answer_of_many_parts_comes_whole(tmp_path: Path) -> None:
     async def scenario() -> None:
         reply = frames.Reply(201, "a/b", "größe", body)
         async with worker(tmp_path / "s", replying(reply)) as instance:
-            links = Links(SimulatedClock(), 60)
-            answer = await links.send(instance, CALL)
+            links = links_of(SimulatedClock(), 60)
+            answer = await ask(links, instance, CALL)
             links.close()
         assert (answer.status, answer.content_type) == (201, "a/b")
         assert (answer.custom_attributes, answer.body) == ("größe", body)
@@ -80,9 +82,9 @@ def test_the_frames_of_a_turn_leave_in_one_write(tmp_path: Path) -> None:
         reads: list[int] = []
         reply = frames.Reply(200, None, None, b"")
         async with worker(tmp_path / "s", replying(reply), reads) as instance:
-            links = Links(SimulatedClock(), 60)
-            await links.send(instance, CALL)
-            await asyncio.gather(*(links.send(instance, CALL) for _ in range(50)))
+            links = links_of(SimulatedClock(), 60)
+            await ask(links, instance, CALL)
+            await asyncio.gather(*(ask(links, instance, CALL) for _ in range(50)))
             links.close()
         assert reads == [1, 50]
 
@@ -101,9 +103,9 @@ def test_answers_find_their_callers_in_any_order(tmp_path: Path) -> None:
                     writer.writelines(frames.encode_reply(number, reply))
 
         async with worker(tmp_path / "s", take) as instance:
-            links = Links(SimulatedClock(), 60)
-            sent = [Invocation("e", b"%d" % n) for n in range(5)]
-            answers = await asyncio.gather(*(links.send(instance, each) for each in sent))
+            links = links_of(SimulatedClock(), 60)
+            sent = [Invocation(CALL_ID, "e", b"%d" % n) for n in range(5)]
+            answers = await asyncio.gather(*(ask(links, instance, each) for each in sent))
             links.close()
         assert [answer.body for answer in answers] == [each.body for each in sent]
 
@@ -112,9 +114,9 @@ def test_answers_find_their_callers_in_any_order(tmp_path: Path) -> None:
 
 def test_nobody_at_the_socket_means_nothing_was_sent(tmp_path: Path) -> None:
     async def scenario() -> None:
-        links = Links(SimulatedClock(), 60)
+        links = links_of(SimulatedClock(), 60)
         with pytest.raises(InstanceGone) as caught:
-            await links.send(Instance("i-1", f"unix:{tmp_path}/nobody"), CALL)
+            await ask(links, Instance("i-1", f"unix:{tmp_path}/nobody"), CALL)
         assert caught.value.sent is False
 
     run(scenario())
@@ -133,11 +135,11 @@ def test_a_worker_that_closes_fails_all_in_flight_and_is_reached_again(tmp_path:
                 writer.writelines(frames.encode_reply(frame.id, reply))
 
         async with worker(tmp_path / "s", take) as instance:
-            links = Links(SimulatedClock(), 60)
-            calls = [links.send(instance, CALL) for _ in range(3)]
+            links = links_of(SimulatedClock(), 60)
+            calls = [ask(links, instance, CALL) for _ in range(3)]
             errors = await asyncio.gather(*calls, return_exceptions=True)
             assert all(isinstance(error, InstanceGone) and error.sent for error in errors)
-            assert (await links.send(instance, CALL)).body == b"back"
+            assert (await ask(links, instance, CALL)).body == b"back"
             links.close()
 
     run(scenario())
@@ -150,15 +152,15 @@ def test_a_call_past_its_limit_is_ended_and_withdrawn(tmp_path: Path) -> None:
 
         async def take(frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
             seen.append(frame)
-            if frame.kind is frames.Kind.CANCEL:  # the late answer interests nobody
+            if frame.kind == frames.CANCEL:  # the late answer interests nobody
                 writer.writelines(frames.encode_reply(frame.id, frames.Reply(200, None, None, b"")))
-            elif frame.kind is frames.Kind.PING:
+            elif frame.kind == frames.PING:
                 writer.write(frames.encode_pong(frame.id))
 
         async with worker(tmp_path / "s", take) as instance:
-            links = Links(clock, 60)
+            links = links_of(clock, 60)
             sweep = asyncio.ensure_future(links.sweep())
-            call = asyncio.ensure_future(links.send(instance, CALL))
+            call = asyncio.ensure_future(ask(links, instance, CALL))
             while not seen:
                 await asyncio.sleep(0.001)
             clock.advance(59.9)
@@ -169,9 +171,9 @@ def test_a_call_past_its_limit_is_ended_and_withdrawn(tmp_path: Path) -> None:
                 await call
             assert await links.ping(instance) is None
             assert [frame.kind for frame in seen] == [
-                frames.Kind.OPEN,
-                frames.Kind.CANCEL,
-                frames.Kind.PING,
+                frames.OPEN,
+                frames.CANCEL,
+                frames.PING,
             ]
             sweep.cancel()
             links.close()
@@ -187,9 +189,9 @@ def test_a_field_that_would_break_a_header_is_no_answer(tmp_path: Path, field: s
             frames.Reply(200, None, field, b"x" * 100_000),
         ):
             async with worker(tmp_path / "s", replying(reply)) as instance:
-                links = Links(SimulatedClock(), 60)
+                links = links_of(SimulatedClock(), 60)
                 with pytest.raises(AnswerUnreadable):
-                    await links.send(instance, CALL)
+                    await ask(links, instance, CALL)
                 links.close()
             (tmp_path / "s").unlink(missing_ok=True)
 
@@ -200,9 +202,9 @@ def test_an_answer_that_does_not_end_is_cut_off(tmp_path: Path) -> None:
     async def scenario() -> None:
         reply = frames.Reply(200, None, None, bytes(ANSWER_BYTES_MAX + 1))
         async with worker(tmp_path / "s", replying(reply)) as instance:
-            links = Links(SimulatedClock(), 60)
+            links = links_of(SimulatedClock(), 60)
             with pytest.raises(AnswerUnreadable) as caught:
-                await links.send(instance, CALL)
+                await ask(links, instance, CALL)
             assert caught.value.status == 200
             links.close()
 
@@ -224,9 +226,9 @@ def test_a_worker_that_breaks_the_format_is_cut_off(tmp_path: Path, nonsense: by
             writer.write(nonsense)
 
         async with worker(tmp_path / "s", take) as instance:
-            links = Links(SimulatedClock(), 60)
+            links = links_of(SimulatedClock(), 60)
             with pytest.raises(InstanceGone) as caught:
-                await links.send(instance, CALL)
+                await ask(links, instance, CALL)
             assert caught.value.sent is True
 
     run(scenario())
@@ -237,7 +239,7 @@ def test_a_ping_tells_what_keeps_the_model(tmp_path: Path) -> None:
         async def take(frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
             writer.write(frames.encode_pong(frame.id, "no module named x"))
 
-        links = Links(SimulatedClock(), 60)
+        links = links_of(SimulatedClock(), 60)
         async with worker(tmp_path / "s", take) as instance:
             assert await links.ping(instance) == "no module named x"
             links.close()
@@ -249,21 +251,21 @@ def test_a_ping_tells_what_keeps_the_model(tmp_path: Path) -> None:
 
 def test_a_caller_that_leaves_withdraws_its_call(tmp_path: Path) -> None:
     async def scenario() -> None:
-        seen: list[frames.Kind] = []
+        seen: list[int] = []
 
         async def take(frame: frames.Frame, writer: asyncio.StreamWriter) -> None:
             seen.append(frame.kind)
 
         async with worker(tmp_path / "s", take) as instance:
-            links = Links(SimulatedClock(), 60)
-            call = asyncio.ensure_future(links.send(instance, CALL))
+            links = links_of(SimulatedClock(), 60)
+            call = asyncio.ensure_future(ask(links, instance, CALL))
             while not seen:
                 await asyncio.sleep(0.001)
             call.cancel()
             while len(seen) < 2:
                 await asyncio.sleep(0.001)
             links.close()
-        assert seen == [frames.Kind.OPEN, frames.Kind.CANCEL]
+        assert seen == [frames.OPEN, frames.CANCEL]
 
     run(scenario())
 
@@ -275,8 +277,8 @@ def test_a_socket_in_a_deep_folder_is_reached(tmp_path: Path) -> None:
     async def scenario() -> None:
         reply = frames.Reply(200, None, None, b"deep")
         async with worker(deep / "socket", replying(reply)) as instance:
-            links = Links(SimulatedClock(), 60)
-            assert (await links.send(instance, CALL)).body == b"deep"
+            links = links_of(SimulatedClock(), 60)
+            assert (await ask(links, instance, CALL)).body == b"deep"
             links.close()
 
     run(scenario())

@@ -1,6 +1,5 @@
 """The router with plain functions in its slots: no loop of ours, no socket."""
 
-import asyncio
 import random
 from collections.abc import Callable
 
@@ -10,14 +9,19 @@ from hypothesis import strategies as st
 
 from modeltap.errors import (
     AnswerUnreadable,
+    CallFailed,
+    HouseError,
     InstanceGone,
+    InternalFailure,
     InvocationTimedOut,
     ModelError,
+    ModeltapError,
     ServiceUnavailable,
     ValidationError,
 )
 from modeltap.nouns import (
     Answer,
+    Cancellable,
     Exchange,
     Instance,
     Invocation,
@@ -28,24 +32,45 @@ from modeltap.nouns import (
 )
 from modeltap.router.gate import OUTSTANDING_MAX, Gate
 from modeltap.router.pick import by_weight
-from modeltap.router.router import Router
+from modeltap.router.router import Outcome, Router
 
 ONE, TWO = Instance("i-1", "unix:/1"), Instance("i-2", "unix:/2")
-CALL = Invocation("churn", b"1,2")
+CALL = Invocation("call", "churn", b"1,2")
 OK = Answer(200, "text/csv", b"0.5")
 
 
 def router(*variants: Variant, send: Callable[[Instance], Answer]) -> Router:
-    async def sent(instance: Instance, invocation: Invocation) -> Answer:
-        return send(instance)
+    def sent(
+        instance: Instance, invocation: Invocation, done: Callable[[Outcome], None]
+    ) -> Cancellable:
+        try:
+            done(send(instance))
+        except HouseError as error:
+            done(error)
+        return Sent()
 
     made = Router(sent, lambda _: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
     made.publish(RoutingTable(1, {"churn": Route("churn", variants)}))
     return made
 
 
+class Sent:
+    """A call that `send` is busy with."""
+
+    def __init__(self) -> None:
+        self.cancelled = False
+
+    def cancel(self) -> None:
+        self.cancelled = True
+
+
 def invoke(made: Router, invocation: Invocation = CALL) -> Exchange:
-    return asyncio.run(made.invoke(invocation))
+    told: list[Exchange | ModeltapError] = []
+    made.invoke(invocation, told.append)
+    [outcome] = told
+    if isinstance(outcome, Exchange):
+        return outcome
+    raise outcome
 
 
 def raising(error: Exception) -> Callable[[Instance], Answer]:
@@ -86,7 +111,7 @@ def test_traffic_follows_the_weights() -> None:
 
 def test_a_named_variant_overrides_the_weights() -> None:
     made = router(Variant("A", 1.0, (ONE,)), Variant("B", 0.0, (TWO,)), send=lambda _: OK)
-    assert invoke(made, Invocation("churn", b"", target_variant="B")).variant == "B"
+    assert invoke(made, Invocation("call", "churn", b"", target_variant="B")).variant == "B"
 
 
 def test_an_endpoint_whose_variants_weigh_nothing_says_so() -> None:
@@ -154,15 +179,18 @@ def test_what_the_model_does_wrong_is_a_model_error(
 
 def test_the_least_loaded_that_lives_is_chosen() -> None:
     gate, variant = Gate(), Variant("A", 1.0, (ONE, TWO))
-    with gate.held(ONE):
-        assert {gate.choose(variant, chance).id for chance in (0.0, 0.5, 0.99)} == {"i-2"}
-        with gate.held(TWO), gate.held(TWO):
-            assert gate.choose(variant, 0.9) == ONE
-            gate.lose(ONE)
-            assert gate.choose(variant, 0.0) == TWO
-            gate.find(ONE)
-            assert gate.choose(variant, 0.0) == ONE
-            assert gate.outstanding == {"i-1": 1, "i-2": 2}
+    gate.take(ONE)
+    assert {gate.choose(variant, chance).id for chance in (0.0, 0.5, 0.99)} == {"i-2"}
+    gate.take(TWO)
+    gate.take(TWO)
+    assert gate.choose(variant, 0.9) == ONE
+    gate.lose(ONE)
+    assert gate.choose(variant, 0.0) == TWO
+    gate.find(ONE)
+    assert gate.choose(variant, 0.0) == ONE
+    assert gate.outstanding == {"i-1": 1, "i-2": 2}
+    for taken in (ONE, TWO, TWO):
+        gate.give_back(taken)
     assert gate.outstanding == {}
 
 
@@ -173,11 +201,41 @@ def test_chance_decides_between_equals() -> None:
 
 def test_an_instance_has_its_hands_full_at_the_bound() -> None:
     gate, variant = Gate(), Variant("A", 1.0, (ONE,))
-    held = [gate.held(ONE) for _ in range(OUTSTANDING_MAX)]
-    for one in held:
+    for _ in range(OUTSTANDING_MAX):
         assert gate.choose(variant, 0.0) == ONE
-        one.__enter__()
+        gate.take(ONE)
     with pytest.raises(ServiceUnavailable, match="busy"):
         gate.choose(variant, 0.0)
-    held[0].__exit__(None, None, None)
+    gate.give_back(ONE)
     assert gate.choose(variant, 0.0) == ONE
+
+
+def test_a_fault_of_the_link_is_ours_and_not_the_models() -> None:
+    made = router(Variant("A", 1.0, (ONE,)), send=raising(CallFailed("ValueError")))
+    with pytest.raises(InternalFailure):
+        invoke(made)
+    assert made.outstanding == {}
+
+
+def test_a_call_that_nobody_waits_for_is_withdrawn_and_told_to_nobody() -> None:
+    sent, told = Sent(), list[object]()
+    tell: list[Callable[[Outcome], None]] = []
+
+    def send(instance: Instance, _: Invocation, done: Callable[[Outcome], None]) -> Cancellable:
+        tell.append(done)
+        return sent
+
+    made = Router(send, lambda _: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
+    made.publish(RoutingTable(1, {"churn": Route("churn", (Variant("A", 1.0, (ONE,)),))}))
+    call = made.invoke(CALL, told.append)
+    assert made.outstanding == {"i-1": 1}
+    call.cancel()
+    assert sent.cancelled
+    assert (made.outstanding, told) == ({}, [])
+
+
+def test_an_error_at_an_instance_names_the_variant() -> None:
+    made = router(Variant("A", 1.0, (ONE,)), send=raising(InvocationTimedOut("late")))
+    with pytest.raises(ModelError) as caught:
+        invoke(made)
+    assert caught.value.variant == ("churn", "A")
