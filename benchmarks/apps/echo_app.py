@@ -12,6 +12,7 @@ from modeltap.gateway import accept
 from modeltap.gateway.body import read_whole
 from modeltap.gateway.connections import Connections
 from modeltap.gateway.http import Connection, Turn
+from modeltap.gateway.waiting import run, sweep
 from modeltap.nouns import HttpResponse
 
 ANSWER = HttpResponse(200, ((b"content-type", b"text/csv"),), b"0.9670537114143372")
@@ -21,7 +22,7 @@ def echo(turn: Turn) -> None:
     if isinstance(turn.request.body, bytes):
         turn.respond(ANSWER)
     else:
-        turn.run(read_and_answer(turn))
+        run(turn, read_and_answer(turn))
 
 
 async def read_and_answer(turn: Turn) -> None:
@@ -33,11 +34,11 @@ async def main(port: int) -> None:
     clock = SystemClock()
     connections = Connections(clock, 10.0)
     listener = socket.create_server(("127.0.0.1", port), backlog=512)
-    sweep = asyncio.create_task(connections.sweep())
+    sweeping = asyncio.create_task(sweep(connections, clock))
     await accept.serve(
         listener, lambda: cast(asyncio.Protocol, Connection(echo, connections)), clock=clock
     )
-    sweep.cancel()
+    sweeping.cancel()
 
 
 if __name__ == "__main__":

@@ -74,7 +74,7 @@ _KEYS: Mapping[str, tuple[str, ...]] = {
     "multi:softprob": _LABELS + _PROBABILITIES + _RAW_SCORES,
 }
 
-_LABEL_OF: Mapping[str, Callable[[Any], float]] = {
+_LABEL_OF: Mapping[str, Callable[[Any], object]] = {  # compiled, `float` would make 1 of 1.0
     "binary:logistic": lambda score: int(score > 0.5),
     "binary:logitraw": lambda score: int(score > 0),
     "binary:hinge": lambda score: float(score),

@@ -46,7 +46,7 @@ class LoadError(Exception):
     """No model can be made of the files; the text names the file and the framework's version."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Member:
     """One model of an ensemble. The container checks columns of pickled ones only."""
 

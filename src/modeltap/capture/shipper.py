@@ -39,15 +39,13 @@ from modeltap.capture.events import (
     SegmentUnreadable,
 )
 from modeltap.capture.folder import SpoolFolder, quarantine
-from modeltap.capture.frame import Stream, open_parcel
+from modeltap.capture.frame import Stream
 from modeltap.capture.ledger import Delivery, Ledger
-from modeltap.capture.plan import encoding
-from modeltap.capture.segment import Label, Record, Scanned, SegmentFile, scan, segment_files
+from modeltap.capture.lines import lines
+from modeltap.capture.segment import Label, Scanned, SegmentFile, scan, segment_files
 from modeltap.clock import Clock, utc
 from modeltap.errors import MalformedRecord, ObjectExists, ObjectStoreError, StoreRefused
-from modeltap.memo import Memo
 from modeltap.objects.port import ObjectStore
-from modeltap.record import encode
 from modeltap.settings import Settings
 from modeltap.telemetry import emit
 
@@ -57,7 +55,7 @@ PROBES_MAX = 2  # fewer than turns
 LABEL_BYTES = 64 * 1024  # more than any HEAD frame: read to learn a destination
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Shipment:
     """What a segment became: one object, ready to be put; without records there is none."""
 
@@ -83,7 +81,7 @@ class _Shipment:
         }
 
 
-@dataclass
+@dataclass(slots=True)
 class _Destination:
     """How a destination has answered of late."""
 
@@ -93,7 +91,7 @@ class _Destination:
     create_only: bool = True
 
 
-@dataclass(frozen=True, order=True)
+@dataclass(frozen=True, slots=True, order=True)
 class _Sealed:
     """A sealed segment in the order of shipping: oldest hour first."""
 
@@ -293,27 +291,16 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     if found is None:
         return _Shipment(file, *slot_names(spool.counters, file.id.writer, file.id.slot))
     label, stream = found
-    lines = _lines(scanned.records, stream)
+    written = lines(scanned.records, stream)
     return _Shipment(
         file,
         stream.endpoint,
         stream.variant,
         uri=object_uri(file, label, stream),
-        data=b"".join(lines),
-        records=len(lines),
+        data=b"".join(written),
+        records=len(written),
         last=scanned.records[-1][0] if scanned.records else 0,
     )
-
-
-def _lines(records: tuple[Record, ...], stream: Stream) -> list[bytes]:
-    choose = Memo(partial(encoding, stream.plan)).of
-    lines: list[bytes] = []
-    for _, parcel in records:
-        try:
-            lines.append(encode(open_parcel(parcel), choose))
-        except MalformedRecord:
-            continue  # not among the lines, hence counted as corrupt
-    return lines
 
 
 def _label(file: SegmentFile) -> tuple[Label, Stream] | None:

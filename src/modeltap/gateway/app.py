@@ -25,6 +25,7 @@ from modeltap.gateway.invocations import Invocations, Verify, is_runtime
 from modeltap.gateway.passthrough import Passthrough
 from modeltap.gateway.status import StatusSocket
 from modeltap.gateway.tablefile import TableFile
+from modeltap.gateway.waiting import drain, gather, sweep
 from modeltap.nouns import HttpRequest, HttpResponse, Instance
 from modeltap.router.router import Router
 from modeltap.settings import Settings
@@ -77,6 +78,7 @@ class Gateway:
         self._runtime = Invocations(
             router,
             verify,
+            gather,
             clock,
             Meters(paths.meters),
             body_bytes_max=settings.body_bytes_max,
@@ -99,7 +101,7 @@ class Gateway:
     def duties(self) -> tuple[Coroutine[Any, Any, None], ...]:
         """Give what must run beside `accept`, each for ever."""
         return (
-            self._connections.sweep(),
+            sweep(self._connections, self._clock),
             self._table.poll(self._clock),
             self._status.serve(),
             self._revive(),
@@ -107,7 +109,7 @@ class Gateway:
 
     async def drain(self) -> None:
         """Answer what is in hand and close every connection; `accept` must have ended."""
-        await self._connections.drain()
+        await drain(self._connections)
 
     def serve(self, turn: Turn) -> None:
         """Have one request answered, whichever way it goes."""

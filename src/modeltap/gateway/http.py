@@ -1,9 +1,9 @@
 """HTTP/1.1 as a server, with deadlines: one object a connection, one `Turn` a request.
 
 Why our own: an invocation must cost microseconds, and every limit must be ours. The application is
-one function, `Serve`: it gets a turn and answers it, at once, later, or from a coroutine that it
-has the turn run. An invocation takes the second way: it goes from callback to callback without a
-task of its own, which would cost as much as its routing.
+one function, `Serve`: it gets a turn and answers it, at once, later, or from a coroutine
+(`waiting.run`). An invocation takes the second way, from callback to callback: a task of its own
+would cost it as much as its routing.
 
 Constraints:
 * one request runs at a time; up to `PIPELINED_MAX` wait, with reading paused, and are answered in
@@ -18,15 +18,14 @@ Constraints:
   cancelled;
 * a malformed message gets a plain-text answer and the connection's end.
 
-The task that runs a turn's coroutine belongs to its connection and is cancelled with it: with the
-reconciler the exception to "only house starts tasks". Here is this process's border for `except
-Exception`: whatever the application did not name becomes an event and a 500.
+`_start` is one of this process's borders for `except Exception`: whatever the application did not
+name becomes an event and a 500.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterable, Callable, Coroutine
-from typing import Any, Final, cast, final
+from collections.abc import Callable
+from typing import Final, cast, final
 
 from modeltap.errors import BadRequest
 from modeltap.gateway.connections import Connections
@@ -34,9 +33,7 @@ from modeltap.gateway.events import RequestFailed
 from modeltap.gateway.reader import Arrival, Reader
 from modeltap.gateway.response import (
     CONTINUE,
-    LAST_CHUNK,
     Framing,
-    encode_chunk,
     encode_head,
     framing,
     plain,
@@ -56,8 +53,8 @@ WRITE_SECONDS_MAX: Final = 30.0
 class Turn:
     """One request and the way to its answer.
 
-    Whoever serves it calls `respond`, now or later, or `run`; who will answer later leaves in
-    `work` what is to be cancelled if the client does not wait for it.
+    Whoever serves it calls `respond`, now or later, or has it streamed (`waiting.stream`); who will
+    answer later leaves in `work` what is to be cancelled if the client does not wait for it.
     """
 
     def __init__(self, connection: "Connection", arrival: Arrival) -> None:
@@ -89,25 +86,29 @@ class Turn:
         assert isinstance(body, bytes)
         if self.ended:
             return
-        frame, head = self._begin(response)
+        frame, head = self._head(response)
         self._connection.write(head if frame is Framing.NONE else head + body)
         self.ended = True
         self.work = None  # which holds this turn: together they would wait for the collector
         self._connection.finish(self)
 
-    async def stream(self, response: HttpResponse) -> None:
-        """Answer from a coroutine that the turn runs, as fast as the client takes it."""
-        if isinstance(response.body, bytes):
-            self.respond(response)
-            return
-        frame, head = self._begin(response)
+    def begin(self, response: HttpResponse) -> Framing:
+        """Send the head of an answer whose body will be written in parts; tell how it ends."""
+        frame, head = self._head(response)
         self._connection.write(head)
-        await self._stream(response.body, frame)
-        self.ended = True
+        return frame
 
-    def run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Have a coroutine answer, or prepare the work that will."""
-        self.work = asyncio.get_running_loop().create_task(self._run(coroutine))
+    def write(self, part: bytes) -> None:
+        self._connection.write(part)
+
+    @property
+    def writable(self) -> "asyncio.Future[None] | None":
+        """Give what to wait for before the next part; None if the client takes more at once."""
+        return self._connection.writable
+
+    def finish(self) -> None:
+        """End the turn; one that was not answered to its end breaks the connection off."""
+        self._connection.finish(self)
 
     def fail(self, error: Exception) -> None:
         """End the turn by an error: one of the request's own, or a fault of ours."""
@@ -118,7 +119,7 @@ class Turn:
             emit(RequestFailed(type(error).__name__))
         self.keep_alive = False
         if self.started:
-            self._connection.finish(self)
+            self.finish()
         else:
             self.respond(response)
 
@@ -128,17 +129,7 @@ class Turn:
         if self.work is not None:
             self.work.cancel()
 
-    async def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        task = self.work
-        try:
-            await coroutine
-        except Exception as error:  # border
-            self.fail(error)
-        else:
-            if self.work is task:  # else it left the answer to other work
-                self._connection.finish(self)
-
-    def _begin(self, response: HttpResponse) -> tuple[Framing, bytes]:
+    def _head(self, response: HttpResponse) -> tuple[Framing, bytes]:
         connection = self._connection
         frame = framing(response, self.request.method, self._version)
         if frame is Framing.CLOSE or not self.is_read or connection.is_last:
@@ -147,16 +138,6 @@ class Turn:
         head = encode_head(response, frame, keep_alive=self.keep_alive, date=date)
         self.started = True
         return frame, head
-
-    async def _stream(self, body: AsyncIterable[bytes], frame: Framing) -> None:
-        connection = self._connection
-        async for part in body:
-            if part and frame is not Framing.NONE:
-                connection.write(encode_chunk(part) if frame is Framing.CHUNKED else part)
-            if connection.writable is not None:
-                await connection.writable
-        if frame is Framing.CHUNKED:
-            connection.write(LAST_CHUNK)
 
 
 Serve = Callable[[Turn], None]

@@ -23,7 +23,7 @@ from modeltap.errors import (
     UnknownOperation,
     ValidationError,
 )
-from modeltap.gateway.body import read_whole, too_large
+from modeltap.gateway.body import too_large
 from modeltap.gateway.http import Turn
 from modeltap.memo import Memo
 from modeltap.nouns import Document, Exchange, HttpRequest, HttpResponse, Invocation
@@ -44,6 +44,9 @@ Verify = Callable[[HttpRequest, frozenset[str], int, bytes], str]
 
 RETRY_AFTER = (b"retry-after", b"1")
 """What is refused for want of room is refused at once, and may come again in a second."""
+
+Gather = Callable[[Turn, int, Callable[[bytes | ModeltapError], None]], None]
+"""(turn, most bytes, told the whole body or why there is none)"""
 
 TARGETS_MAX: Final = 128
 """Targets whose way is remembered; there is one an endpoint."""
@@ -71,15 +74,23 @@ _runtime_targets: Final = Memo(_is_runtime_target, TARGETS_MAX)
 
 
 class Invocations:
-    """Serves the runtime API from a router."""
+    """Serves the runtime API from a router. `gather` is that of `waiting`."""
 
     def __init__(
-        self, router: Router, verify: Verify, clock: Clock, meters: Meters, *, body_bytes_max: int
+        self,
+        router: Router,
+        verify: Verify,
+        gather: Gather,
+        clock: Clock,
+        meters: Meters,
+        *,
+        body_bytes_max: int,
     ) -> None:
         self.router: Final = router
         self.clock: Final = clock
         self.meters: Final = meters
         self._verify = verify
+        self._gather = gather
         self._body_bytes_max = body_bytes_max
         self._service = service(SERVICE)
         self._operation = self._service.operation_model(SERVED)
@@ -91,11 +102,7 @@ class Invocations:
         if isinstance(turn.request.body, bytes):
             call.begin(turn.request.body)
         else:
-            turn.run(call.gather())
-
-    async def gathered(self, request: HttpRequest) -> bytes:
-        """Give a body that is still arriving. Raise `PayloadTooLarge`."""
-        return await read_whole(request, self._body_bytes_max)
+            self._gather(turn, self._body_bytes_max, call.gathered)
 
     def read(self, call_id: str, request: HttpRequest, body: bytes) -> Invocation:
         """Verify a request and read what it asks for. Raise `ClientError`."""
@@ -150,14 +157,12 @@ class _Call:
         self._began = api.clock.monotonic()
         self._asked = 0.0
 
-    async def gather(self) -> None:
+    def gathered(self, outcome: bytes | ModeltapError) -> None:
         """Begin when the whole body has come."""
-        try:
-            body = await self._api.gathered(self._turn.request)
-        except ModeltapError as error:
-            self._refuse(error)
+        if isinstance(outcome, bytes):
+            self.begin(outcome)
         else:
-            self.begin(body)
+            self._refuse(outcome)
 
     def begin(self, body: bytes) -> None:
         """Verify, read, and route."""

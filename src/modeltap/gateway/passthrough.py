@@ -21,6 +21,7 @@ from modeltap.errors import BackendGone, BadRequest, ServiceUnavailable
 from modeltap.gateway.http import Turn
 from modeltap.gateway.response import LAST_CHUNK, encode_chunk
 from modeltap.gateway.upstream import Upstream, connect
+from modeltap.gateway.waiting import run, stream
 from modeltap.nouns import Headers, HttpRequest, HttpResponse
 from modeltap.wire.catalog import service
 from modeltap.wire.fault import fault
@@ -59,7 +60,7 @@ class Passthrough:
 
     def serve(self, turn: Turn) -> None:
         """Forward a request and stream its answer back."""
-        turn.run(self._forward(turn))
+        run(turn, self._forward(turn))
 
     async def _forward(self, turn: Turn) -> None:
         """Raise `BadRequest` if the request's body fails."""
@@ -71,7 +72,7 @@ class Passthrough:
                 status, headers = await _head(upstream, sending)
                 answered = True
                 answer = HttpResponse(status, end_to_end(headers), in_turns(upstream.body))
-                await turn.stream(answer)
+                await stream(turn, answer)
             finally:
                 sending.cancel()
                 upstream.close()

@@ -16,6 +16,9 @@ from modeltap.link.bounds import ANSWER_BYTES_MAX, fits_header
 from modeltap.nouns import Answer, Instance, Invocation
 from modeltap_worker import frames
 
+CallSoon = Callable[[Callable[[], None]], object]
+"""Has a function called at the end of the loop's turn."""
+
 Done = Callable[[Answer | HouseError], None]
 """Told a call's outcome, once: its answer, or why there is none."""
 
@@ -46,16 +49,18 @@ class Link:
     `lost` is called once, when the connection is of no more use.
     """
 
-    def __init__(self, instance: Instance, lost: Callable[["Link"], None]) -> None:
+    def __init__(
+        self, instance: Instance, call_soon: CallSoon, lost: Callable[["Link"], None]
+    ) -> None:
         self.instance: Final = instance
         self.in_flight = 0  # once it is lost: the calls that were lost with it
         self._lost = lost
-        self._loop = asyncio.get_running_loop()
+        self._call_soon = call_soon
         self._transport: asyncio.WriteTransport | None = None
         self._decoder = frames.Decoder()
         self._outbox: list[bytes] = []
         self._flights: dict[int, Flight] = {}
-        self._pings: dict[int, asyncio.Future[str]] = {}
+        self._pings: dict[int, Callable[[str | HouseError], None]] = {}
         self._number = 0
 
     @property
@@ -80,16 +85,14 @@ class Link:
         self._post(encoded)
         return flight
 
-    async def ping(self) -> str:
-        """Ask whether the model is loaded; give its load error, or "". Raise `InstanceGone`."""
+    def ping(self, done: Callable[[str | HouseError], None]) -> None:
+        """Ask whether the model is loaded: `done` gets its load error, "", or `InstanceGone`.
+
+        Raise `InstanceGone` if the connection is dead.
+        """
         number = self._next()
-        pong: asyncio.Future[str] = self._loop.create_future()
-        self._pings[number] = pong
+        self._pings[number] = done
         self._post([frames.encode_ping(number)])
-        try:
-            return await pong
-        finally:
-            self._pings.pop(number, None)
 
     def expire(self, latest: float) -> None:
         """Give up the calls that began at `latest` or before."""
@@ -117,7 +120,7 @@ class Link:
 
     def _post(self, encoded: list[bytes]) -> None:
         if not self._outbox:
-            self._loop.call_soon(self._flush)
+            self._call_soon(self._flush)
         self._outbox.extend(encoded)
 
     def _flush(self) -> None:
@@ -157,9 +160,9 @@ class Link:
         self._transport = None
         self._outbox.clear()
         self._lost(self)
-        for pong in self._pings.values():
-            if not pong.done():
-                pong.set_exception(InstanceGone(self.instance.id, sent=True))
+        pings, self._pings = self._pings, {}
+        for ping in pings.values():
+            ping(InstanceGone(self.instance.id, sent=True))
         for flight in flights.values():
             flight.done(InstanceGone(self.instance.id, sent=flight.sent))
 
@@ -183,9 +186,9 @@ class Link:
             raise frames.FrameError("a frame that no caller expects")
 
     def _take_pong(self, frame: frames.Frame) -> None:
-        pong = self._pings.pop(frame.id, None)
-        if pong is not None and not pong.done():
-            pong.set_result(frames.decode_pong(frame))
+        ping = self._pings.pop(frame.id, None)
+        if ping is not None:
+            ping(frames.decode_pong(frame))
 
     def _take_part(
         self, frame: frames.Frame, flight: Flight, reply: frames.Reply, part: bytes

@@ -10,10 +10,11 @@ from gateway_world import listening, run, running, until
 
 from modeltap.clock import SimulatedClock, SystemClock
 from modeltap.errors import BadRequest
-from modeltap.gateway import accept
+from modeltap.gateway import accept, waiting
 from modeltap.gateway.body import Body, read_whole
 from modeltap.gateway.connections import Connections
 from modeltap.gateway.http import PIPELINED_MAX, Connection, Turn
+from modeltap.gateway.waiting import drain, stream, sweep
 from modeltap.nouns import HttpRequest, HttpResponse
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n"
@@ -39,7 +40,7 @@ class Site:
         elif turn.request.path == b"/broken-at-once":
             raise RuntimeError("not for the client")
         else:
-            turn.run(self._serve(turn))
+            waiting.run(turn, self._serve(turn))
 
     async def _serve(self, turn: Turn) -> None:
         request = turn.request
@@ -47,17 +48,17 @@ class Site:
         self.bodies.append(body)
         await self.gate.wait()
         if request.path == b"/stream":
-            await turn.stream(HttpResponse(200, body=self._parts()))
+            await stream(turn, HttpResponse(200, body=self._parts()))
         elif request.path == b"/broken":
             raise RuntimeError("not for the client")
         elif request.path == b"/split":
-            await turn.stream(HttpResponse(200, ((b"x", b"a\r\nb: c"),)))
+            await stream(turn, HttpResponse(200, ((b"x", b"a\r\nb: c"),)))
         elif request.path == b"/nothing":
-            await turn.stream(HttpResponse(204))
+            await stream(turn, HttpResponse(204))
         elif request.path == b"/large":
-            await turn.stream(HttpResponse(200, body=b"x" * 30_000_000))
+            await stream(turn, HttpResponse(200, body=b"x" * 30_000_000))
         else:
-            await turn.stream(HttpResponse(200, body=request.path + b":" + body))
+            await stream(turn, HttpResponse(200, body=request.path + b":" + body))
 
     async def _parts(self) -> AsyncIterator[bytes]:
         for part in (b"one", b"", b"two"):
@@ -88,12 +89,12 @@ async def site(clock: SystemClock | SimulatedClock | None = None) -> AsyncIterat
             lambda: cast(asyncio.Protocol, Connection(it.serve, connections)),
             clock=SystemClock(),
         )
-        async with running(loop, connections.sweep()):
+        async with running(loop, sweep(connections, clock)):
             try:
                 yield it
             finally:
                 it.gate.set()
-                await connections.drain()
+                await drain(connections)
 
 
 # ---------------------------------------------------------------- what is refused (S5, S6, §4.4)

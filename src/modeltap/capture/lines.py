@@ -1,0 +1,23 @@
+"""Parcels → JSON Lines: where JSON and base64 happen, far from any inference."""
+
+from collections.abc import Iterable
+from functools import partial
+
+from modeltap.capture.frame import Stream, open_parcel
+from modeltap.capture.plan import encoding
+from modeltap.capture.segment import Record
+from modeltap.errors import MalformedRecord
+from modeltap.memo import Memo
+from modeltap.record import encode
+
+
+def lines(records: Iterable[Record], stream: Stream) -> list[bytes]:
+    """Write the records of one stream; one that is none is left out, and so counted as corrupt."""
+    choose = Memo(partial(encoding, stream.plan)).of
+    written: list[bytes] = []
+    for _, parcel in records:
+        try:
+            written.append(encode(open_parcel(parcel), choose))
+        except MalformedRecord:
+            continue
+    return written
