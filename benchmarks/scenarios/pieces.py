@@ -24,12 +24,13 @@ from modeltap.auth.keyring import Keyring
 from modeltap.auth.sigv4 import Verifier
 from modeltap.capture.counters import Counters
 from modeltap.capture.disk import SystemDisk
-from modeltap.capture.frame import Framer, Stream, open_frame, open_parcel
+from modeltap.capture.frame import Packer, open_parcel, scan
 from modeltap.capture.guard import Guard
 from modeltap.capture.offer import Capture
 from modeltap.capture.plan import encoding
-from modeltap.capture.ring import RingReader, RingWriter
+from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.segment import Label, Segment, SegmentId
+from modeltap.capture.stream import Stream
 from modeltap.clock import SystemClock
 from modeltap.hosting.images import resolve
 from modeltap.link.links import Links
@@ -177,42 +178,45 @@ def _capturing(folder: Path, model: Model) -> Iterator[dict[str, Piece]]:
     """Offer into a ring that is emptied, encode as the shipper does, append as the spooler does."""
     clock, disk, spool = SystemClock(), SystemDisk(), folder / "spool"
     spool.mkdir()
-    fd = os.memfd_create("bench-ring")
-    os.posix_fallocate(fd, 0, RING_BYTES)
+    fd = make_ring("bench-ring", RING_BYTES)
     given = settings.load(home=folder, capture_disk_stop_percent=99.9)
-    writer = clock.uuid4()
-    counters = Counters(spool, writer)
-    capture = Capture(RingWriter(fd, writer), counters, Guard(disk, spool, given), clock)
+    ring = RingWriter(fd, clock.uuid4())
+    turns: list[Callable[[], None]] = []
+    guard = Guard(disk, spool, given)
+    counters = Counters(ring.counters, ring.allocate)
+    capture = Capture(ring, counters, guard, clock.random, turns.append)
     exchange = _exchange(model)
     plan = exchange.plan
     assert plan is not None
-    stream = Stream(ENDPOINT, "AllTraffic", plan)
-    framed = b"".join(Framer(1, stream).parts(1, exchange))
-    packed = open_frame(framed).parcel
-    label = Label(clock.now_ns(), 0, stream.encode())
-    segment = Segment.create(spool, SegmentId(writer, 1, 1), label, disk)
-    batch = [(number, packed) for number in range(64)]
+    frame = b"".join(Packer(plan).frame(1, exchange, 0))
+    ((_, parcel),) = scan(frame, 0, 1).records
+    label = Label(clock.now_ns(), 0, Stream(ENDPOINT, "AllTraffic", plan).encode())
+    segment = Segment.create(spool, SegmentId(ring.writer, 1, 1), label, disk)
     try:
         yield {
-            "offer a record into the ring": _offered(capture, RingReader(fd), exchange),
+            "offer a record into the ring": _offered(capture, turns, RingReader(fd), exchange),
             "encode a record as JSON (shipper)": lambda: record.encode(
-                open_parcel(packed), lambda kind: encoding(plan, kind)
+                open_parcel(parcel), lambda kind: encoding(plan, kind)
             ),
-            "append 64 records to a segment (spooler)": lambda: segment.append(batch),
+            "append 64 records to a segment (spooler)": lambda: segment.append(frame * 64, 64, 1),
         }
     finally:
         segment.close()
-        counters.close()
         os.close(fd)
 
 
-def _offered(capture: Capture, reader: RingReader, exchange: Exchange) -> Piece:
-    """Offer, and empty the ring often enough that it never fills; emptying costs two words."""
-    turn = count()
+def _offered(
+    capture: Capture, turns: list[Callable[[], None]], reader: RingReader, exchange: Exchange
+) -> Piece:
+    """Offer, eight in a turn of the loop; empty the ring often enough that it never fills."""
+    calls = count()
 
     def offer() -> None:
         capture.offer(exchange)
-        if next(turn) % 50_000 == 0:
+        call = next(calls)
+        if call % 8 == 0:
+            turns.pop()()
+        if call % 50_000 == 0:
             for _ in reader.frames(RING_BYTES):
                 pass
             reader.release()

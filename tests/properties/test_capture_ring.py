@@ -9,7 +9,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from modeltap.capture.ring import PAGE_BYTES, RingReader, RingWriter
+from modeltap.capture.ring import DATA_AT, RingReader, RingWriter, make_ring
 
 CAPACITY = 512
 WRITER = "0123abcd-0000-4000-8000-000000000000"
@@ -20,8 +20,7 @@ class RingAndTwin(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, PAGE_BYTES + CAPACITY)
+        self.fd = make_ring("ring", CAPACITY)
         self.writer = RingWriter(self.fd, WRITER)
         self.reader = RingReader(self.fd)
         self.kept: deque[bytes] = deque()  # committed, not released
@@ -96,8 +95,7 @@ TestRingAndTwin.settings = settings(max_examples=150, stateful_step_count=40, de
 
 @pytest.fixture
 def fd() -> Iterator[int]:
-    made = os.memfd_create("ring")
-    os.ftruncate(made, PAGE_BYTES + CAPACITY)
+    made = make_ring("ring", CAPACITY)
     yield made
     os.close(made)
 
@@ -116,7 +114,7 @@ def test_a_flipped_bit_costs_its_frame(fd: int) -> None:
         assert writer.begin(len(frame))
         writer.write(frame)
         writer.commit((0, 0))
-    os.pwrite(fd, b"X", PAGE_BYTES + 16 + 8)
+    os.pwrite(fd, b"X", DATA_AT + 16 + 8)
     assert list(reader.frames(CAPACITY)) == [b"first", b"third"]
     assert reader.damaged == 1
 
@@ -126,7 +124,7 @@ def test_a_length_that_cannot_be_skips_to_the_head(fd: int) -> None:
     assert writer.begin(5)
     writer.write(b"first")
     writer.commit((0, 0))
-    os.pwrite(fd, b"\xff\xff\xff\xff", PAGE_BYTES)
+    os.pwrite(fd, b"\xff\xff\xff\xff", DATA_AT)
     assert list(reader.frames(CAPACITY)) == []
     assert reader.damaged == 1
     assert writer.begin(4)

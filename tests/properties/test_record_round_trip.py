@@ -5,7 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from modeltap.capture.frame import Framer, Stream, open_frame, open_parcel
+from modeltap.capture.batch import Gathering, open_batch
+from modeltap.capture.frame import HOUR_NS, open_parcel, salt_of, scan
+from modeltap.capture.stream import Stream
 from modeltap.nouns import (
     Answer,
     CapturedRecord,
@@ -49,7 +51,7 @@ def test_decode_of_encode_is_the_record_to_the_second(
 
 
 @given(records, st.booleans(), st.booleans(), st.integers(1, 2**63), st.text())
-def test_a_frame_carries_the_record_untouched(
+def test_a_batch_carries_the_record_untouched(
     record: CapturedRecord, asked: bool, answered: bool, sequence: int, variant: str
 ) -> None:
     left, right = record.input or Half(None, b""), record.output or Half("", b"x")
@@ -69,11 +71,16 @@ def test_a_frame_carries_the_record_untouched(
         variant,
         plan,
     )
-    parts = Framer(7, stream).parts(sequence, exchange)
-    frame = open_frame(b"".join(parts))
-    hour = record.inference_ns // (3600 * SECOND_NS)
-    assert (frame.sequence, frame.slot, frame.hour) == (sequence, 7, hour)
-    assert frame.stream == stream.encode()
-    assert open_parcel(frame.parcel) == replace(
+    gathering = Gathering("writer", 7, stream)
+    frame = gathering.frame(sequence, exchange)
+    gathering.add(sequence, frame, sum(map(len, frame)))
+    batch = open_batch(b"".join(gathering.take()))
+    hour = record.inference_ns // HOUR_NS
+    assert (batch.slot, batch.hour, batch.count) == (7, hour, 1)
+    assert (batch.first, batch.last) == (sequence, sequence)
+    assert batch.stream == stream.encode()
+    ((found, parcel),) = scan(batch.frames, salt_of("writer", 7, hour), sequence).records
+    assert found == sequence
+    assert open_parcel(parcel) == replace(
         record, input=left if asked else None, output=right if answered else None
     )

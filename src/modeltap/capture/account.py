@@ -2,12 +2,12 @@
 
     sampled = delivered + pending + Σ dropped{reason}
 
-Each term is counted where it happens, none is inferred: sampled and dropped in the counter pages,
-delivered and corrupt in the ledger, pending in the segments' names, in open segments and in the
-rings. At rest the two sides are equal; under load the reading is a little apart, because the terms
-are read one after the other.
+Each term is counted where it happens, none is inferred: sampled and dropped in the writers'
+counters, delivered and corrupt in the ledger, pending in the segments' names, in open segments and
+in the rings. At rest the two sides are equal; under load the reading is a little apart, because the
+terms are read one after the other.
 
-A writer is dead when its ring is gone and nobody holds its page. What it had sampled and what is
+A writer is dead when its ring is gone and nobody holds its mirror. What it had sampled and what is
 neither on disk nor in the ledger nor dropped died with it: `settle_dead` writes that down.
 """
 
@@ -17,12 +17,13 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from modeltap.capture.counters import Counters, Drop, pages
+from modeltap.capture.batch import open_batch
+from modeltap.capture.counters import Drop, SlotCount, read
 from modeltap.capture.folder import SpoolFolder
-from modeltap.capture.frame import open_frame
 from modeltap.capture.ledger import LedgerReader
+from modeltap.capture.mirror import mirrors, settle_mirror
 from modeltap.capture.ring import RingReader
-from modeltap.capture.segment import SegmentFile, SegmentId, scan, segment_files
+from modeltap.capture.segment import SegmentFile, SegmentId, content, segment_files
 from modeltap.errors import SpoolBusy
 
 _Slot = tuple[str, int]  # writer, slot
@@ -49,7 +50,7 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
     """Count the records of every variant that the spool knows, in order of name.
 
     The rings are fresh readers, for this call alone; who has none (the command line) misses what a
-    spooler has not synced yet: at most the last 100 ms. Raise `LedgerUnreadable`.
+    spooler has not moved yet: at most the last 20 ms. Raise `LedgerUnreadable`.
     """
     spool = SpoolFolder(folder)
     ledger = LedgerReader(spool.ledger) if spool.ledger.exists() else None
@@ -57,7 +58,7 @@ def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
     sampled: Counter[tuple[str, str]] = Counter()
     waiting: Counter[tuple[str, str]] = Counter()
     dropped: dict[tuple[str, str], Counter[Drop]] = {}
-    for writer, slots in pages(spool.counters):
+    for writer, slots in _counts(spool, rings).items():
         for slot in slots:
             pair = slot.endpoint, slot.variant
             sampled[pair] += slot.sampled
@@ -80,22 +81,28 @@ def settle_dead(spool: SpoolFolder, rings: Sequence[RingReader]) -> int:
 
     Raise `LedgerUnreadable`: without the ledger nobody knows what was delivered.
     """
-    writers = {writer for writer, _ in pages(spool.counters)}
-    # Pages first, rings second: a page is younger than its ring, so a new gateway is seen alive.
+    writers = {writer for writer, _ in mirrors(spool.counters)}
+    # Mirrors first, rings second: a mirror is younger than its ring, so a new writer is seen alive.
     dead = sorted(writers - {ring.writer for ring in rings if ring.founded})
     if not dead:
         return 0
     lost = 0
     with LedgerReader(spool.ledger) as ledger:
         for writer in dead:
-            with suppress(SpoolBusy), Counters(spool.counters, writer) as counters:
-                # Folder first, ledger second: a segment that is shipped between is met in both.
-                segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
-                framed: Counter[int] = Counter()
-                for segment, count in segments.items():
-                    framed[segment.slot] += count
-                lost += counters.settle_by(framed)
+            # Folder first, ledger second: a segment that is shipped between is met in both.
+            segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
+            framed: Counter[int] = Counter()
+            for segment, count in segments.items():
+                framed[segment.slot] += count
+            with suppress(SpoolBusy):
+                lost += settle_mirror(spool.counters, writer, framed)
     return lost
+
+
+def _counts(spool: SpoolFolder, rings: Sequence[RingReader]) -> dict[str, list[SlotCount]]:
+    """Read every writer's counters: the living's own, and of the dead what their mirrors say."""
+    living = {ring.writer: read(ring.counters) for ring in rings if ring.founded}
+    return dict(mirrors(spool.counters)) | living
 
 
 def _pending(
@@ -114,19 +121,19 @@ def _pending(
 
 
 def _in_ring(spool: SpoolFolder, ring: RingReader) -> Counter[_Slot]:
-    """Count the frames that no open segment holds yet."""
+    """Count the records that no open segment holds yet."""
     folder = spool.writers / ring.writer
     last: dict[tuple[bytes, int], int] = {}
     for file in segment_files(folder):
         if file.count is None:
-            scanned = scan(file.path.read_bytes(), file.id.salt)
-            if scanned.label is not None and scanned.records:
-                last[scanned.label.stream, scanned.label.hour] = scanned.records[-1][0]
+            held = content(file)
+            if held.label is not None and held.records:
+                last[held.label.stream, held.label.hour] = held.records[-1][0]
     found: Counter[_Slot] = Counter()
     for data in ring.frames(ring.capacity):
-        frame = open_frame(data)
-        if frame.sequence > last.get((frame.stream, frame.hour), 0):
-            found[ring.writer, frame.slot] += 1
+        batch = open_batch(data)
+        _, count = batch.after(last.get((batch.stream, batch.hour), 0))
+        found[ring.writer, batch.slot] += count
     return found
 
 
@@ -138,5 +145,5 @@ def _records(file: SegmentFile) -> int:
     if file.count is not None:
         return file.count
     with suppress(FileNotFoundError):  # sealed since it was listed: the next reading has it
-        return len(scan(file.path.read_bytes(), file.id.salt).records)
+        return len(content(file).records)
     return 0

@@ -1,43 +1,38 @@
-"""How many records were sampled and dropped: one mapped page of counters for each writer.
+"""How many records were sampled and dropped: words of shared memory, and their mirror on disk.
 
-A page is a shared mapping of a file, so that a count survives a `kill -9` at any instruction (not
-a power cut; `settle_by` then repairs it from what the disk holds). Every counter is one aligned
-word with one writer. The writer (a gateway) holds a lock on its page for life.
+The words lie in the head of the gateway's ring (`ring.py`), so that a count survives a `kill -9` at
+any instruction, and so that no disk holds up an offer: a store into a mapped file waits for as long
+as its file system is frozen. The spooler mirrors them to a file (`mirror.py`). Every counter is one
+aligned word with one writer.
 
     sampled    taken at the sampling decision; also the sequence number of that record
     framed     moved into the ring
     dropped    by reason; `crash` is what was sampled and had no fate when the writer died
 
-`sampled = framed + Σ dropped` whenever no offer is under way. Readers add up all pages.
+`sampled = framed + Σ dropped` whenever nothing is gathered or waits. Readers add up all writers.
 
-Constraints: 4,094 pairs of endpoint and variant a page; later pairs, and those for which a full
-disk has no block, share slot 0, whose records are counted and dropped (`slots_full`). Names of at
-most 63 bytes (the service model's bound).
+Constraints: 4,094 pairs of endpoint and variant a writer; later pairs, and those for which there is
+no memory, share slot 0, whose records are counted and dropped (`slots_full`). Names of at most 63
+bytes (the service model's bound).
 
-Format, little-endian words of 8 bytes; a slot is 256 bytes, a page is 1 MiB, nearly all a hole:
+Format, little-endian words of 8 bytes; a slot is 256 bytes:
 
     slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason …
     page    header slot: magic · slots in use; then slots 0 … 4094
 """
 
-import fcntl
-import mmap
-import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from pathlib import Path
-from typing import Self
+from typing import Final, final
 
-from modeltap.capture.ring import Receipt
-from modeltap.errors import SpoolBusy
-
-MAGIC = int.from_bytes(b"MTCNTR01", "little")
-SLOT_BYTES = 256
-NAME_BYTES = 64
-PAGE_BYTES = 1024 * 1024
-SLOTS_MAX = PAGE_BYTES // SLOT_BYTES - 1
-SLOTS_FULL = 0  # the slot of the pairs that have none of their own
+MAGIC: Final = int.from_bytes(b"MTCNTR01", "little")
+SLOT_BYTES: Final = 256
+NAME_BYTES: Final = 64
+PAGE_BYTES: Final = 1024 * 1024
+SLOTS_MAX: Final = PAGE_BYTES // SLOT_BYTES - 1
+FOUNDED_BYTES: Final = 2 * SLOT_BYTES  # what a new page takes
+SLOTS_FULL: Final = 0  # the slot of the pairs that have none of their own
 
 
 class Drop(StrEnum):
@@ -51,15 +46,23 @@ class Drop(StrEnum):
     CORRUPT = "corrupt"
 
 
-_REASONS = tuple(reason for reason in Drop if reason is not Drop.CORRUPT)  # corrupt: the ledger's
+_REASONS: Final[list[Drop]] = [reason for reason in Drop if reason is not Drop.CORRUPT]
+"""Those that a writer counts; the ledger counts the corrupt."""
 
-_WORD = 8
-_USED = 1
-_SAMPLED, _FRAMED, _DROPPED = 0, 1, 2
-_COUNTS = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
-_SLOT_WORDS = SLOT_BYTES // _WORD
-_FIRST_SAMPLED = _SLOT_WORDS + _COUNTS + _SAMPLED  # of slot 0, which stands behind the header
-_FIRST_FRAMED = _SLOT_WORDS + _COUNTS + _FRAMED
+_WORD: Final = 8
+_USED: Final = 1
+_SAMPLED: Final = 0
+_FRAMED: Final = 1
+_DROPPED: Final = 2
+_SLOT_WORDS: Final = SLOT_BYTES // _WORD
+_COUNTS: Final = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
+_FIRST_SAMPLED: Final = (
+    _SLOT_WORDS + _COUNTS + _SAMPLED
+)  # of slot 0, which stands behind the header
+_FIRST_FRAMED: Final = _SLOT_WORDS + _COUNTS + _FRAMED
+
+Allocate = Callable[[int, int], bool]
+"""(offset, bytes) → whether there is memory for them."""
 
 
 @dataclass(frozen=True)
@@ -74,33 +77,29 @@ class SlotCount:
     dropped: dict[Drop, int]
 
 
+@final
 class Counters:
-    """One writer's page, open for writing and locked."""
+    """One writer's counters, open for writing."""
 
-    def __init__(self, folder: Path, writer: str) -> None:
-        """Open the page of `writer`, or make it. Raise `SpoolBusy` while it is held elsewhere."""
-        path = page_path(folder, writer)
-        if not _whole(path):
-            _make(path)
-        self._lock = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(self._lock)
-            raise SpoolBusy(f"counter page {path.name} is held by a live process") from None
-        self._page = memoryview(mmap.mmap(self._lock, PAGE_BYTES))
-        self._words = self._page.cast("Q")
-        self._slots = {(c.endpoint, c.variant): c.slot for c in _counts(self._page, self._words)}
+    def __init__(self, page: memoryview, allocate: Allocate) -> None:
+        """Take the memory of a page; found it, if it is new: `FOUNDED_BYTES` must be there."""
+        self._page = page
+        self._words = page.cast("Q")
+        self._allocate = allocate
+        self._slots = {(c.endpoint, c.variant): c.slot for c in read(page)}
         if not self._slots:
+            self._words[0] = MAGIC
+            self._words[_USED] = 0
             self._add("", "")
 
     def slot(self, endpoint: str, variant: str) -> int:
-        """Give the slot of a pair; `SLOTS_FULL` when the page has none left."""
+        """Give the slot of a pair; `SLOTS_FULL` when there is none left."""
         known = self._slots.get((endpoint, variant))
         if known is not None:
             return known
         fits = len(endpoint.encode()) < NAME_BYTES and len(variant.encode()) < NAME_BYTES
-        if not fits or self._words[_USED] == SLOTS_MAX or not self._allocated():
+        used = self._words[_USED]
+        if not fits or used == SLOTS_MAX or not self._allocate((used + 1) * SLOT_BYTES, SLOT_BYTES):
             return SLOTS_FULL
         return self._add(endpoint, variant)
 
@@ -110,59 +109,26 @@ class Counters:
         self._words[at] = sampled = self._words[at] + 1
         return sampled
 
-    def next_framed(self, slot: int) -> int:
-        """Tell what `framed` will be with one record more: the ring's receipt holds it."""
-        return self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] + 1
+    def next_framed(self, slot: int, count: int) -> int:
+        """Tell what `framed` will be with so many records more: the ring's receipt holds it."""
+        return self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] + count
 
-    def framed(self, slot: int, count: int) -> None:
-        """Count a record as framed: `next_framed` told the count."""
-        self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] = count
+    def framed(self, slot: int, framed: int) -> None:
+        """Count records as framed: `next_framed` told the count."""
+        self._words[slot * _SLOT_WORDS + _FIRST_FRAMED] = framed
 
-    def drop(self, slot: int, reason: Drop) -> None:
-        self._bump(slot, _DROPPED + _REASONS.index(reason))
+    def drop(self, slot: int, reason: Drop, count: int) -> None:
+        self._words[_at(slot) + _DROPPED + _REASONS.index(reason)] += count
 
-    def settle(self, receipt: Receipt | None) -> int:
+    def settle(self, receipt: tuple[int, int] | None) -> int:
         """Give what a dead predecessor left without a fate its fate; tell how many are lost.
 
-        The ring's receipt says whether the last frame was moved in before it could be counted.
+        The ring's receipt says whether the last batch was moved in before it could be counted.
         """
         if receipt is not None:
             slot, framed = receipt
             self._words[_at(slot) + _FRAMED] = max(framed, self._words[_at(slot) + _FRAMED])
-        return sum(self._settle(c, c.framed) for c in _counts(self._page, self._words))
-
-    def settle_by(self, framed: dict[int, int]) -> int:
-        """Settle the page of a writer whose ring is gone, by the records found of each slot."""
-        return sum(self._settle(c, framed.get(c.slot, 0)) for c in _counts(self._page, self._words))
-
-    def close(self) -> None:
-        self._words.release()
-        self._page.release()
-        os.close(self._lock)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def _settle(self, count: SlotCount, framed: int) -> int:
-        at, crash = _at(count.slot), count.dropped[Drop.CRASH]
-        dropped = sum(count.dropped.values())
-        lost = max(0, count.sampled - framed - dropped + crash)
-        self._words[at + _FRAMED] = framed
-        self._words[at + _DROPPED + _REASONS.index(Drop.CRASH)] = lost
-        # After a power cut a page may know of fewer records than the disk holds: it is raised.
-        self._words[at + _SAMPLED] = framed + dropped - crash + lost
-        return lost - crash
-
-    def _allocated(self) -> bool:
-        """Have blocks for the next slot: on a full disk a store into a hole kills the process."""
-        try:
-            os.posix_fallocate(self._lock, (self._words[_USED] + 1) * SLOT_BYTES, SLOT_BYTES)
-        except OSError:
-            return False
-        return True
+        return settle(self._page, {count.slot: count.framed for count in read(self._page)})
 
     def _add(self, endpoint: str, variant: str) -> int:
         slot = int(self._words[_USED])
@@ -174,70 +140,59 @@ class Counters:
         self._slots[endpoint, variant] = slot
         return slot
 
-    def _bump(self, slot: int, counter: int) -> int:
-        at = _at(slot) + counter
-        self._words[at] = value = self._words[at] + 1
-        return int(value)
+
+def used_bytes(page: memoryview) -> int:
+    """Tell how much of a page is in use; 0 where it is none."""
+    words = page.cast("Q")
+    if len(page) < SLOT_BYTES or words[0] != MAGIC:
+        return 0
+    return min((min(words[_USED], SLOTS_MAX) + 1) * SLOT_BYTES, len(page))
 
 
-def page_path(folder: Path, writer: str) -> Path:
-    return folder / f"{writer}.page"
+def read(page: memoryview) -> list[SlotCount]:
+    """Read a page's slots; none where it is no page."""
+    words = page.cast("Q")
+    return [_count(page, words, slot) for slot in range(used_bytes(page) // SLOT_BYTES - 1)]
 
 
-def pages(folder: Path) -> Iterator[tuple[str, list[SlotCount]]]:
-    """Read all pages of a folder: (writer, its slots). What is no whole page is passed over."""
-    for path in sorted(folder.glob("*.page")):
-        if _whole(path):
-            yield path.stem, read_page(path)
+def settle(page: memoryview, framed: dict[int, int]) -> int:
+    """Count as lost (`crash`) what has no fate, by the records found of each slot.
+
+    Tell how many are new there. It may be done again: the page then says the same.
+    """
+    words = page.cast("Q")
+    return sum([_settle(words, count, framed.get(count.slot, 0)) for count in read(page)])
 
 
-def read_page(path: Path) -> list[SlotCount]:
-    """Read one whole page, without a lock."""
-    with path.open("rb") as file:
-        page = memoryview(mmap.mmap(file.fileno(), PAGE_BYTES, prot=mmap.PROT_READ))
-    return list(_counts(page, page.cast("Q")))
+def _settle(words: memoryview, count: SlotCount, framed: int) -> int:
+    at, crash = _at(count.slot), count.dropped[Drop.CRASH]
+    dropped = sum(count.dropped.values())
+    lost = max(0, count.sampled - framed - dropped + crash)
+    words[at + _FRAMED] = framed
+    words[at + _DROPPED + _REASONS.index(Drop.CRASH)] = lost
+    # A page may know of fewer records than the disk holds: after a power cut it is raised.
+    words[at + _SAMPLED] = framed + dropped - crash + lost
+    return lost - crash
 
 
-def slot_names(folder: Path, writer: str, slot: int) -> tuple[str, str]:
-    """Give a slot's endpoint and variant; empty where the page is gone."""
-    path = page_path(folder, writer)
-    counts = read_page(path) if _whole(path) else []
-    return next(((c.endpoint, c.variant) for c in counts if c.slot == slot), ("", ""))
+def _count(page: memoryview, words: memoryview, slot: int) -> SlotCount:
+    start = (slot + 1) * SLOT_BYTES
+    names = bytes(page[start : start + 2 * NAME_BYTES])
+    at = _at(slot)
+    dropped = {reason: words[at + _DROPPED + place] for place, reason in enumerate(_REASONS)}
+    return SlotCount(
+        slot,
+        _name(names[:NAME_BYTES]),
+        _name(names[NAME_BYTES:]),
+        words[at + _SAMPLED],
+        words[at + _FRAMED],
+        dropped,
+    )
 
 
 def _at(slot: int) -> int:
     return (slot + 1) * _SLOT_WORDS + _COUNTS
 
 
-def _counts(page: memoryview, words: memoryview) -> Iterator[SlotCount]:
-    for slot in range(min(words[_USED], SLOTS_MAX)):
-        start, at = (slot + 1) * SLOT_BYTES, _at(slot)
-        names = bytes(page[start : start + 2 * NAME_BYTES])
-        dropped = words[at + _DROPPED : at + _DROPPED + len(_REASONS)]
-        yield SlotCount(
-            slot=slot,
-            endpoint=names[:NAME_BYTES].rstrip(b"\0").decode("utf-8", "replace"),
-            variant=names[NAME_BYTES:].rstrip(b"\0").decode("utf-8", "replace"),
-            sampled=words[at + _SAMPLED],
-            framed=words[at + _FRAMED],
-            dropped=dict(zip(_REASONS, dropped, strict=True)),
-        )
-
-
-def _whole(path: Path) -> bool:
-    """Tell a page from a short or foreign file: a mapping beyond a file's end kills the process."""
-    if not path.is_file() or path.stat().st_size != PAGE_BYTES:
-        return False
-    with path.open("rb") as file:
-        return int.from_bytes(file.read(_WORD), "little") == MAGIC
-
-
-def _make(path: Path) -> None:
-    """Make a page beside and rename it: killed anywhere, there is a whole page or none."""
-    beside = path.with_suffix(".new")
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-        file.write(MAGIC.to_bytes(_WORD, "little"))
-        file.truncate(PAGE_BYTES)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
+def _name(padded: bytes) -> str:
+    return padded.rstrip(b"\0").decode("utf-8", "replace")

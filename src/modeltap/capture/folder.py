@@ -1,10 +1,10 @@
 """What lies where in the spool; folders are 0700, files 0600 (threats S17, S26).
 
-    counters/{writer}.page                       counters.py
-    writers/{writer}/{slot}-{first}.open         a segment being written
-    writers/{writer}/{slot}-{first}-{count}.seal a segment to be shipped, never written again
-    quarantine/                                  damaged segments, as evidence; the oldest go
-    ledger.db                                    ledger.py
+    counters/{writer}.page                              mirror.py
+    writers/{writer}/{slot}-{hour}-{first}.open         a segment being written
+    writers/{writer}/{slot}-{hour}-{first}-{count}.seal one to be shipped, never written again
+    quarantine/                                         damaged segments, as evidence; oldest go
+    ledger.db                                           ledger.py
 
 A writer is one ring's life. Anything else in here is left alone.
 """

@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from functools import partial
 
-from modeltap.capture.frame import Stream, open_parcel
+from modeltap.capture.frame import Record, open_parcel
 from modeltap.capture.plan import encoding
-from modeltap.capture.segment import Record
+from modeltap.capture.stream import Stream
 from modeltap.errors import MalformedRecord
 from modeltap.memo import Memo
 from modeltap.record import encode

@@ -1,138 +1,204 @@
 """The gateway's side of capture: one finished inference into the ring, in microseconds.
 
 `offer` is synchronous, cannot raise and cannot block. A record that does not fit is dropped and
-counted; the answer was handed over before. Nothing is encoded, bodies are copied once.
+counted; the answer was handed over before. Bodies are not encoded.
 
-Constraints: a frame above 256 KiB is not copied in one turn of the loop: it waits, by reference,
-and `pump` writes one slice a turn. What waits is bounded by `WAITING_BYTES_MAX`; frames behind a
-waiting one wait too, so that a slot's sequence numbers stay in order in the ring.
+    offer ─ packed, gathered with those of its stream and hour ─(end of the turn)─▶ batch ─▶ ring
+
+The records of a turn of the loop go into the ring together: what each of them would pay for alone
+is paid once, and the spooler has a batch to move where it had ten records.
+
+Constraints: more than 256 KiB is not copied in one turn of the loop: such a batch waits, by
+reference, and `pump` writes one slice a turn. What waits is bounded by `WAITING_BYTES_MAX`; batches
+behind a waiting one wait too, so that a slot's sequence numbers stay in order in the ring.
 """
 
 from collections import deque
+from collections.abc import Callable
 from typing import Final, final
 
+from modeltap.capture.batch import Gathering
 from modeltap.capture.counters import SLOTS_FULL, Counters, Drop
-from modeltap.capture.frame import Framer, Stream
 from modeltap.capture.guard import Guard
 from modeltap.capture.plan import keep
 from modeltap.capture.ring import RingWriter
-from modeltap.clock import Clock
+from modeltap.capture.stream import Stream
 from modeltap.nouns import CapturePlan, Exchange
 
-SLICE_BYTES = 256 * 1024
-RECORD_BYTES_MAX = 60 * 1024 * 1024
-WAITING_BYTES_MAX = 64 * 1024 * 1024
+SLICE_BYTES: Final = 256 * 1024
+RECORD_BYTES_MAX: Final = 60 * 1024 * 1024
+WAITING_BYTES_MAX: Final = 64 * 1024 * 1024
+
+Soon = Callable[[Callable[[], None]], object]
+"""Has a function called at the end of the loop's turn."""
 
 
 @final
 class _Waiting:
-    """A large frame on its way into the ring."""
+    """A large batch on its way into the ring."""
 
-    def __init__(self, slot: int, size: int, chunks: list[bytes]) -> None:
+    def __init__(self, slot: int, count: int, size: int, chunks: list[bytes]) -> None:
         self.slot: Final = slot
+        self.count: Final = count
         self.size: Final = size
-        self.chunks: Final = deque(memoryview(chunk) for chunk in chunks)
+        self.chunks: Final = deque([memoryview(chunk) for chunk in chunks])
 
 
 @final
 class Capture:
-    """One gateway's capture; the only user of its ring and its counters."""
+    """One gateway's capture; the only user of its ring and its counters.
 
-    def __init__(self, ring: RingWriter, counters: Counters, guard: Guard, clock: Clock) -> None:
+    `chance` gives numbers in [0, 1).
+    """
+
+    def __init__(
+        self,
+        ring: RingWriter,
+        counters: Counters,
+        guard: Guard,
+        chance: Callable[[], float],
+        soon: Soon,
+    ) -> None:
         self._ring = ring
         self._counters = counters
         self._guard = guard
-        self._clock = clock
-        self._taps: dict[tuple[str, str], Framer] = {}
+        self._chance = chance
+        self._soon = soon
+        self._expected = False
+        self._gatherings: dict[tuple[str, str], Gathering] = {}
+        self._listed: list[Gathering] = []
         self._waiting: deque[_Waiting] = deque()
         self._waiting_bytes = 0
         self._begun = False
-        self._frame_bytes_max = min(RECORD_BYTES_MAX, ring.frame_bytes_max)
+        self._record_bytes_max = min(RECORD_BYTES_MAX, ring.frame_bytes_max)
+        # A batch is in the ring or it is not: a small ring should not fill up in one step.
+        self._batch_bytes = min(SLICE_BYTES, ring.frame_bytes_max // 8)
         counters.settle(ring.receipt())
 
     @property
     def waiting(self) -> bool:
         """Whether `pump` has something to do."""
-        return bool(self._waiting)
+        return bool(self._waiting or self._listed)
 
     def offer(self, exchange: Exchange) -> None:
         """Capture a successful exchange, if its plan's sampling says so (contract §1.8, §1.9)."""
         plan = exchange.plan
         if plan is None or not 200 <= exchange.answer.status < 300:
             return
-        if keep(plan, self._clock.random()):
-            self._take(exchange, self._tap(exchange, plan))
+        if keep(plan, self._chance()):
+            self._take(exchange, self._gathering(exchange, plan))
+            if not self._expected and self.waiting:
+                self._expected = True
+                self._soon(self._turn)
 
     def pump(self) -> bool:
-        """Write one slice of what waits; tell whether more is waiting. Call it once a loop turn."""
+        """Move what was gathered, and one slice of what waits; tell whether more is waiting."""
+        self.flush()
         if self._waiting:
-            frame = self._waiting[0]
-            if not self._begun and not self._ring.begin(frame.size):
-                self._leave(frame, Drop.QUEUE_FULL)
+            batch = self._waiting[0]
+            if not self._begun and not self._ring.begin(batch.size):
+                self._leave(batch, Drop.QUEUE_FULL)
             else:
                 self._begun = True
-                self._slice(frame)
+                self._slice(batch)
         return bool(self._waiting)
 
-    def _take(self, exchange: Exchange, tap: Framer) -> None:
-        sequence = self._counters.sample(tap.slot)
-        if tap.slot == SLOTS_FULL:
-            self._counters.drop(tap.slot, Drop.SLOTS_FULL)
-        elif not self._guard.open:
-            self._counters.drop(tap.slot, Drop.DISK_WATERMARK)
-        else:
-            self._put(tap.slot, tap.parts(sequence, exchange))
+    def flush(self) -> None:
+        """Move what was gathered into the ring, or behind what waits for it."""
+        listed, self._listed = self._listed, []
+        for gathering in listed:
+            gathering.listed = False
+            self._move(gathering)
 
-    def _put(self, slot: int, chunks: list[bytes]) -> None:
+    def _turn(self) -> None:
+        self._expected = self.pump()
+        if self._expected:
+            self._soon(self._turn)
+
+    def _take(self, exchange: Exchange, gathering: Gathering) -> None:
+        slot = gathering.slot
+        sequence = self._counters.sample(slot)
+        if slot == SLOTS_FULL:
+            self._counters.drop(slot, Drop.SLOTS_FULL, 1)
+        elif not self._guard.open:
+            self._counters.drop(slot, Drop.DISK_WATERMARK, 1)
+        else:
+            self._gather(sequence, exchange, gathering)
+
+    def _gather(self, sequence: int, exchange: Exchange, gathering: Gathering) -> None:
+        if not gathering.fits(exchange):
+            self._move(gathering)
+        frame = gathering.frame(sequence, exchange)
         size = 0
-        for chunk in chunks:
-            size += len(chunk)
-        if size > self._frame_bytes_max:
-            self._counters.drop(slot, Drop.RECORD_TOO_LARGE)
-        elif size > SLICE_BYTES or self._waiting:
-            self._wait(slot, chunks, size)
+        for part in frame:
+            size += len(part)
+        if size + gathering.overhead > self._record_bytes_max:
+            self._counters.drop(gathering.slot, Drop.RECORD_TOO_LARGE, 1)
+            return
+        if gathering.size + size > self._batch_bytes:
+            self._move(gathering)
+        gathering.add(sequence, frame, size)
+        if gathering.size > self._batch_bytes:
+            self._move(gathering)
+        elif not gathering.listed:
+            gathering.listed = True
+            self._listed.append(gathering)
+
+    def _move(self, gathering: Gathering) -> None:
+        """Move a batch into the ring; one that is large, or behind others, waits."""
+        if not gathering.count:
+            return
+        slot, count, size = gathering.slot, gathering.count, gathering.size
+        chunks = gathering.take()
+        if size > SLICE_BYTES or self._waiting:
+            self._wait(_Waiting(slot, count, size, chunks))
         elif self._ring.begin(size):
             self._ring.write(b"".join(chunks))
-            self._commit(slot)
+            self._commit(slot, count)
         else:
-            self._counters.drop(slot, Drop.QUEUE_FULL)
+            self._counters.drop(slot, Drop.QUEUE_FULL, count)
 
-    def _wait(self, slot: int, chunks: list[bytes], size: int) -> None:
-        if self._waiting_bytes + size > WAITING_BYTES_MAX:
-            self._counters.drop(slot, Drop.QUEUE_FULL)
+    def _wait(self, batch: _Waiting) -> None:
+        if self._waiting_bytes + batch.size > WAITING_BYTES_MAX:
+            self._counters.drop(batch.slot, Drop.QUEUE_FULL, batch.count)
             return
-        self._waiting_bytes += size
-        self._waiting.append(_Waiting(slot, size, chunks))
+        self._waiting_bytes += batch.size
+        self._waiting.append(batch)
 
-    def _slice(self, frame: _Waiting) -> None:
+    def _slice(self, batch: _Waiting) -> None:
         left = SLICE_BYTES
-        while frame.chunks and left:
-            chunk = frame.chunks.popleft()
+        while batch.chunks and left:
+            chunk = batch.chunks.popleft()
             self._ring.write(chunk[:left])
             if len(chunk) > left:
-                frame.chunks.appendleft(chunk[left:])
+                batch.chunks.appendleft(chunk[left:])
             left -= min(left, len(chunk))
-        if not frame.chunks:
-            self._commit(frame.slot)
-            self._leave(frame, None)
+        if not batch.chunks:
+            self._commit(batch.slot, batch.count)
+            self._leave(batch, None)
 
-    def _leave(self, frame: _Waiting, reason: Drop | None) -> None:
+    def _leave(self, batch: _Waiting, reason: Drop | None) -> None:
         self._begun = False
         self._waiting.popleft()
-        self._waiting_bytes -= frame.size
+        self._waiting_bytes -= batch.size
         if reason is not None:
-            self._counters.drop(frame.slot, reason)
+            self._counters.drop(batch.slot, reason, batch.count)
 
-    def _commit(self, slot: int) -> None:
-        framed = self._counters.next_framed(slot)
+    def _commit(self, slot: int, count: int) -> None:
+        framed = self._counters.next_framed(slot, count)
         self._ring.commit((slot, framed))
         self._counters.framed(slot, framed)
 
-    def _tap(self, exchange: Exchange, plan: CapturePlan) -> Framer:
+    def _gathering(self, exchange: Exchange, plan: CapturePlan) -> Gathering:
         pair = exchange.invocation.endpoint, exchange.variant
-        tap = self._taps.get(pair)
-        # Identity first: plans are equal far more often than they are the same after a reload.
-        changed = tap is None or (tap.plan is not plan and tap.plan != plan)
-        if tap is None or changed or (tap.slot == SLOTS_FULL and self._guard.open):
-            tap = self._taps[pair] = Framer(self._counters.slot(*pair), Stream(*pair, plan))
-        return tap
+        known = self._gatherings.get(pair)
+        if known is not None:
+            # Identity first: plans are equal far more often than the same after a reload.
+            same = known.plan is plan or known.plan == plan
+            if same and (known.slot != SLOTS_FULL or not self._guard.open):
+                return known
+            self._move(known)  # what was gathered under another plan goes before
+        stream = Stream(*pair, plan)
+        made = Gathering(self._ring.writer, self._counters.slot(*pair), stream)
+        self._gatherings[pair] = made
+        return made

@@ -19,10 +19,12 @@ Format, little-endian words of 8 bytes:
 
     page 0   word 0 magic · 1 capacity, bytes · 2-3 writer (UUID) · 4 expected head · 5-6 receipt
              word 8 head · word 16 tail                     (each in a cache line of its own)
+    1 MiB    the writer's counters (`counters.py`)
     then     frames: length u32 · CRC32C u32 (seeded with the length) · bytes · pad to 8
 """
 
 import mmap
+import os
 import struct
 from collections.abc import Iterator
 from typing import Final, final
@@ -30,7 +32,12 @@ from typing import Final, final
 from crc32c import crc32c
 from uuid_utils import UUID
 
-PAGE_BYTES: Final = 4096
+from modeltap.capture import counters
+
+HEAD_BYTES: Final = 4096
+DATA_AT: Final = HEAD_BYTES + counters.PAGE_BYTES
+"""Where the frames begin, in bytes: what a ring takes beside them."""
+
 MAGIC = int.from_bytes(b"MTRING01", "little")
 
 _MAGIC: Final = 0
@@ -46,14 +53,32 @@ _FRAME_BYTES: Final = 8
 Receipt = tuple[int, int]
 
 
+def make_ring(name: str, size: int) -> int:
+    """Make the memory of a ring for so many bytes of frames. Raise `OSError` if there is none.
+
+    The memory is there from the start, but for that of the counters, which take theirs as they
+    grow.
+    """
+    fd = os.memfd_create(name)
+    allocate_ring(fd, size)
+    return fd
+
+
+def allocate_ring(fd: int, size: int) -> None:
+    """Give a new file a ring's shape."""
+    os.posix_fallocate(fd, DATA_AT, size)
+    os.posix_fallocate(fd, 0, HEAD_BYTES + counters.FOUNDED_BYTES)
+
+
 @final
 class _Memory:
     """The mapping, as words of its first page and as the bytes that go round."""
 
     def __init__(self, fd: int) -> None:
         whole = memoryview(mmap.mmap(fd, 0))
-        self.words: Final = whole[:PAGE_BYTES].cast("Q")
-        self.data: Final = whole[PAGE_BYTES:]
+        self.words: Final = whole[:HEAD_BYTES].cast("Q")
+        self.counters: Final = whole[HEAD_BYTES:DATA_AT]
+        self.data: Final = whole[DATA_AT:]
         self.size: Final = len(self.data)
 
     def store(self, position: int, chunk: bytes | memoryview) -> None:
@@ -85,6 +110,7 @@ class RingWriter:
 
     def __init__(self, fd: int, writer: str) -> None:
         """Take the ring's memory; `writer` is the id to found it with, if it is new."""
+        self._fd = fd
         self._memory = _Memory(fd)
         self._words = words = self._memory.words
         self._capacity = len(self._memory.data)
@@ -98,6 +124,19 @@ class RingWriter:
     @property
     def writer(self) -> str:
         return _writer(self._words)
+
+    @property
+    def counters(self) -> memoryview:
+        """The memory of the writer's counters."""
+        return self._memory.counters
+
+    def allocate(self, at: int, size: int) -> bool:
+        """Tell whether there is memory for a part of the counters: a store without kills us."""
+        try:
+            os.posix_fallocate(self._fd, HEAD_BYTES + at, size)
+        except OSError:
+            return False
+        return True
 
     @property
     def frame_bytes_max(self) -> int:
@@ -147,7 +186,12 @@ class RingReader:
 
     @property
     def capacity(self) -> int:
-        return len(self._memory.data)
+        return self._memory.size
+
+    @property
+    def counters(self) -> memoryview:
+        """The memory of the writer's counters."""
+        return self._memory.counters
 
     @property
     def founded(self) -> bool:

@@ -30,7 +30,6 @@ from pathlib import Path
 
 from uuid_utils import NAMESPACE_URL, uuid5
 
-from modeltap.capture.counters import slot_names
 from modeltap.capture.events import (
     Delivered,
     DeliveryResumed,
@@ -39,10 +38,11 @@ from modeltap.capture.events import (
     SegmentUnreadable,
 )
 from modeltap.capture.folder import SpoolFolder, quarantine
-from modeltap.capture.frame import Stream
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.lines import lines
-from modeltap.capture.segment import Label, Scanned, SegmentFile, scan, segment_files
+from modeltap.capture.mirror import slot_names
+from modeltap.capture.segment import Content, Label, SegmentFile, content, read, segment_files
+from modeltap.capture.stream import Stream
 from modeltap.clock import Clock, utc
 from modeltap.errors import MalformedRecord, ObjectExists, ObjectStoreError, StoreRefused
 from modeltap.objects.port import ObjectStore
@@ -286,12 +286,12 @@ def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
 
 def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     """Decode a segment into its object, or into none where no record or no label is left."""
-    scanned = scan(file.path.read_bytes(), file.id.salt)
-    found = _placed(scanned)
+    held = content(file)
+    found = _placed(held)
     if found is None:
         return _Shipment(file, *slot_names(spool.counters, file.id.writer, file.id.slot))
     label, stream = found
-    written = lines(scanned.records, stream)
+    written = lines(held.records, stream)
     return _Shipment(
         file,
         stream.endpoint,
@@ -299,22 +299,22 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
         uri=object_uri(file, label, stream),
         data=b"".join(written),
         records=len(written),
-        last=scanned.records[-1][0] if scanned.records else 0,
+        last=held.records[-1][0] if held.records else 0,
     )
 
 
 def _label(file: SegmentFile) -> tuple[Label, Stream] | None:
     """Read where a segment goes, from its beginning or, where that is damaged, from its end."""
     with file.path.open("rb") as opened:
-        found = _placed(scan(opened.read(LABEL_BYTES), file.id.salt))
-    return found or _placed(scan(file.path.read_bytes(), file.id.salt))
+        found = _placed(read(opened.read(LABEL_BYTES), file))
+    return found or _placed(content(file))
 
 
-def _placed(scanned: Scanned) -> tuple[Label, Stream] | None:
+def _placed(held: Content) -> tuple[Label, Stream] | None:
     """Give where records go, or None where no label is left that says so."""
-    if scanned.label is None:
+    if held.label is None:
         return None
     try:
-        return scanned.label, Stream.decode(scanned.label.stream)
+        return held.label, Stream.decode(held.label.stream)
     except MalformedRecord:
         return None

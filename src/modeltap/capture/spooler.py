@@ -1,4 +1,4 @@
-"""The spooler: rings → segments on disk. It encodes nothing, and it loses nothing.
+"""The spooler: rings → segments on disk. It moves bytes as they are, and it loses nothing.
 
 The ring is the redo buffer: a ring is released only when all that was read from it is synced, in
 whichever segments it went to. So the spooler may be killed at any instruction, and the disk may
@@ -6,11 +6,12 @@ refuse any write or sync: what is not safe is read again. What is read again and
 an open segment is known by its sequence number, which only grows within a segment. A segment is
 sealed only after the release, so that no sealed one can hold what will be read again.
 
-    turn      drain ─▶ append, per (stream, hour) ─ every 100 ms ─▶ sync all ─▶ release ─▶ seal
+    turn      drain ─▶ mirror the counters ─▶ append, per (stream, hour)
+              every 100 ms: sync the mirror, then the segments ─▶ release ─▶ seal
     seal      by age (60 s), by size (16 MiB), by the end of the hour it was opened in, on `close`
     start     adopt the `.open` segments of living rings; seal those of dead ones; settle counters
 
-Constraints: `BATCH_BYTES` a turn and ring; one spooler, held by a lock on each writer's folder.
+Constraints: `TURN_BYTES` a turn and ring; one spooler, held by a lock on each writer's folder.
 A disk that refuses makes the spooler rest for a second; the ring fills meanwhile, and its writer
 counts what it drops.
 """
@@ -24,6 +25,7 @@ from pathlib import Path
 from typing import Final, final
 
 from modeltap.capture.account import settle_dead
+from modeltap.capture.batch import Batch, open_batch
 from modeltap.capture.disk import Disk
 from modeltap.capture.events import (
     LedgerAwaited,
@@ -33,21 +35,16 @@ from modeltap.capture.events import (
     SpoolStalled,
 )
 from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
-from modeltap.capture.frame import HOUR_NS, Frame, inference_ns, open_frame
+from modeltap.capture.frame import HOUR_NS, first_inference_ns
+from modeltap.capture.mirror import Mirror
 from modeltap.capture.ring import RingReader
-from modeltap.capture.segment import (
-    Label,
-    Record,
-    Segment,
-    SegmentId,
-    segment_files,
-)
+from modeltap.capture.segment import Label, Segment, SegmentId, segment_files
 from modeltap.clock import Clock
 from modeltap.errors import LedgerUnreadable, SpoolBusy
 from modeltap.settings import Settings
 from modeltap.telemetry import emit
 
-BATCH_BYTES = 16 * 1024 * 1024
+TURN_BYTES = 16 * 1024 * 1024
 REST_SECONDS = 1.0
 
 _Key = tuple[bytes, int]  # stream, hour
@@ -194,6 +191,7 @@ class _Lane:
         self._folder.mkdir(exist_ok=True, mode=0o700)
         sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
         self._lock = _lock(self._folder)
+        self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
         self._open: dict[_Key, _Open] = {}
         for segment in _adopted(self._folder, spool, disk):
             key = segment.label.stream, segment.label.hour
@@ -202,24 +200,26 @@ class _Lane:
             self._add(key, segment)
 
     def drain(self) -> bool:
-        """Move one batch from the ring to the segments; tell whether there was one."""
-        batch: dict[_Key, list[Frame]] = {}
+        """Move what the ring holds to the segments; tell whether there was something."""
+        groups: dict[_Key, list[Batch]] = {}
         damaged = self._ring.damaged
-        for data in self._ring.frames(BATCH_BYTES):
-            frame = open_frame(data)
-            batch.setdefault((frame.stream, frame.hour), []).append(frame)
+        for data in self._ring.frames(TURN_BYTES):
+            batch = open_batch(data)
+            groups.setdefault((batch.stream, batch.hour), []).append(batch)
         if self._ring.damaged != damaged:
             emit(RingDamaged(self._ring.damaged - damaged))
         try:
-            for key, frames in batch.items():
-                self._append(key, frames)
+            self._mirror.write()  # before: no record may stand on disk that is not counted there
+            for key, group in groups.items():
+                self._append(key, group)
         except OSError:
             self._ring.rewind()
             raise
-        return bool(batch)
+        return bool(groups)
 
     def sync(self) -> None:
         """Make all that was drained durable, and give it back to the ring's writer."""
+        self._mirror.sync()
         for key, opened in list(self._open.items()):
             with self._fail_stop(key):
                 opened.segment.sync()
@@ -241,19 +241,21 @@ class _Lane:
     def close(self) -> None:
         for opened in self._open.values():
             opened.segment.close()
+        self._mirror.close()
         os.close(self._lock)
 
-    def _append(self, key: _Key, frames: list[Frame]) -> None:
-        opened = self._open.get(key) or self._create(key, frames[0])
-        last = opened.segment.last
-        records: list[Record] = [(f.sequence, f.parcel) for f in frames if f.sequence > last]
-        if records:
-            opened.segment.append(records)
+    def _append(self, key: _Key, group: list[Batch]) -> None:
+        segment = (self._open.get(key) or self._create(key, group[0])).segment
+        fresh = [batch.after(segment.last) for batch in group]
+        count = sum(count for _, count in fresh)
+        if count:
+            frames = b"".join([frames for frames, _ in fresh])
+            segment.append(frames, count, group[-1].last)
 
-    def _create(self, key: _Key, first: Frame) -> _Open:
+    def _create(self, key: _Key, first: Batch) -> _Open:
         stream, hour = key
-        label = Label(inference_ns(first.parcel), hour, stream)
-        identity = SegmentId(self.writer, first.slot, first.sequence)
+        label = Label(first_inference_ns(first.frames), hour, stream)
+        identity = SegmentId(self.writer, first.slot, first.first)
         return self._add(key, Segment.create(self._folder, identity, label, self._disk))
 
     def _add(self, key: _Key, segment: Segment) -> _Open:

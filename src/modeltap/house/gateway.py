@@ -2,14 +2,12 @@
 
 import asyncio
 import gc
-from collections.abc import Callable
 
 from modeltap.auth.authority import TLS_CERTIFICATE, TLS_KEY
 from modeltap.auth.keyring import Keyring
 from modeltap.auth.sigv4 import Verifier
 from modeltap.capture.counters import Counters
 from modeltap.capture.disk import SystemDisk
-from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.guard import REFRESH_SECONDS, Guard
 from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingWriter
@@ -17,7 +15,6 @@ from modeltap.gateway.app import Gateway, Paths
 from modeltap.house.process import Process, Tasks
 from modeltap.house.tls import server_context
 from modeltap.link.links import Links
-from modeltap.nouns import Exchange
 from modeltap.router.router import Router
 
 GARBAGE_MIN = 20_000
@@ -32,7 +29,7 @@ async def serve(process: Process) -> None:
     links = Links(clock, settings.invocation_seconds_max, tasks.spawn)
     guard = Guard(SystemDisk(), layout.spool, settings)
     capture = _capture(process, guard)
-    router = Router(links.send, _offering(capture), clock.random, settings.partition)
+    router = Router(links.send, capture.offer, clock.random, settings.partition)
     gateway = Gateway(
         process.socket("listen"),
         router,
@@ -68,23 +65,6 @@ async def serve(process: Process) -> None:
 def _capture(process: Process, guard: Guard) -> Capture:
     """Go on with the ring of a dead predecessor, or found a new one."""
     ring = RingWriter(process.assignment.fds["ring"], process.clock.uuid4())
-    spool = SpoolFolder(process.settings.layout.spool)
-    spool.make()
-    return Capture(ring, Counters(spool.counters, ring.writer), guard, process.clock)
-
-
-def _offering(capture: Capture) -> Callable[[Exchange], None]:
-    """Offer, and have large frames written a slice a turn of the loop."""
-    loop = asyncio.get_running_loop()
-
-    def pump() -> None:
-        if capture.pump():
-            loop.call_soon(pump)
-
-    def offer(exchange: Exchange) -> None:
-        idle = not capture.waiting
-        capture.offer(exchange)
-        if idle and capture.waiting:
-            loop.call_soon(pump)
-
-    return offer
+    counters = Counters(ring.counters, ring.allocate)
+    soon = asyncio.get_running_loop().call_soon
+    return Capture(ring, counters, guard, process.clock.random, soon)

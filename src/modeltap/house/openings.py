@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from modeltap.capture.ring import make_ring
 from modeltap.clock import Clock
 from modeltap.house.process import Assignment
 from modeltap.house.supervisor import CannotStart, Child, Supervisor
@@ -92,7 +93,8 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
     _check_free(settings.host, settings.port)
     _check_free(settings.host, settings.bulk_port)
     _check_free(LOOPBACK, settings.scrape_port)
-    rings = {f"ring{i}": _ring(i, settings.capture_ring_bytes) for i in range(settings.gateways)}
+    names = [f"ring{i}" for i in range(settings.gateways)]
+    rings = {name: make_ring(f"modeltap-{name}", settings.capture_ring_bytes) for name in names}
     store = {
         "listen": _listen_tcp(settings.host, settings.bulk_port),
         "inside": _listen_unix(home.run / "store.sock"),
@@ -160,9 +162,3 @@ def _listening(listener: socket.socket) -> int:
     listener.listen(BACKLOG)
     listener.setblocking(False)
     return listener.detach()
-
-
-def _ring(index: int, size: int) -> int:
-    fd = os.memfd_create(f"modeltap-ring-{index}")
-    os.posix_fallocate(fd, 0, size)
-    return fd

@@ -24,7 +24,7 @@ from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.guard import Guard
 from modeltap.capture.ledger import Ledger
 from modeltap.capture.offer import SLICE_BYTES, Capture
-from modeltap.capture.ring import RingReader, RingWriter
+from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.spooler import Spooler
 from modeltap.clock import SystemClock
@@ -35,6 +35,7 @@ from modeltap.settings import load
 from modeltap.telemetry import configure
 
 RING_BYTES = 64 << 20
+NUMBER_BYTES = 8
 
 
 class FolderStore:
@@ -94,16 +95,16 @@ class House:
             capture_seal_bytes=200_000,
             capture_disk_stop_percent=101,
         )
-        self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, RING_BYTES)
+        self.fd = make_ring("ring", RING_BYTES)
         self.acked = os.open(root / "acked", os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        self.turned = os.open(root / "turned", os.O_RDWR | os.O_CREAT | os.O_APPEND)
         self.epoch = 0
 
-    def make_capture(self) -> tuple[Capture, Counters]:
+    def make_capture(self) -> Capture:
         ring = RingWriter(self.fd, self.clock.uuid4())
-        counters = Counters(self.spool.counters, ring.writer)
+        counters = Counters(ring.counters, ring.allocate)
         guard = Guard(SystemDisk(), self.spool.root, self.settings)
-        return Capture(ring, counters, guard, self.clock), counters
+        return Capture(ring, counters, guard, self.clock.random, lambda _: None)
 
     def make_spooler(self, fd: int | None) -> Spooler:
         rings = [] if fd is None else [RingReader(fd)]
@@ -121,23 +122,25 @@ class House:
         )
 
     def gateway(self) -> None:
-        capture, _ = self.make_capture()
+        capture = self.make_capture()
         chance = random.Random(self.epoch)
         for index in range(100_000):
             number = self.epoch * 100_000 + index
             size = SLICE_BYTES * 3 if chance.random() < 0.01 else chance.randrange(2000)
-            body = number.to_bytes(8, "big") + bytes(size)
+            body = number.to_bytes(NUMBER_BYTES, "big") + bytes(size)
             name = chance.choice(("churn", "other"))
             capture.offer(exchange(0, endpoint=name, body=body, received_ns=self.clock.now_ns()))
             while capture.pump():
                 pass
-            os.write(self.acked, number.to_bytes(8, "big"))
+            os.write(self.acked, number.to_bytes(NUMBER_BYTES, "big"))
             time.sleep(0.0002)
 
     def spooling(self) -> None:
         spooler = self.make_spooler(self.fd)
         while True:
+            acked = os.fstat(self.acked).st_size // NUMBER_BYTES
             spooler.turn()
+            os.write(self.turned, acked.to_bytes(NUMBER_BYTES, "big"))
             time.sleep(0.001)
 
     def shipping(self) -> None:
@@ -187,25 +190,31 @@ def main(folder: str, kills: str, seed: str, ring: str) -> None:
 def finish(house: House, *, lose: bool) -> None:
     """Start once more, stop in order, ship the rest."""
     if not lose:
-        house.make_capture()[1].close()
+        house.make_capture()
     house.make_spooler(None if lose else house.fd).close()
     shipper = house.make_shipper()
     while asyncio.run(shipper.turn()):
         pass
 
 
+def read_numbers(path: Path) -> list[int]:
+    data = path.read_bytes()
+    starts = range(0, len(data), NUMBER_BYTES)
+    return [int.from_bytes(data[at : at + NUMBER_BYTES], "big") for at in starts]
+
+
 def report(house: House, root: Path) -> dict[str, object]:
-    acked = (root / "acked").read_bytes()
-    numbers = {int.from_bytes(acked[at : at + 8], "big") for at in range(0, len(acked), 8)}
+    numbers = set(read_numbers(root / "acked"))
     delivered: list[int] = []
     for file in house.bucket.glob("*.jsonl"):
         for line in file.read_bytes().split(b"\n")[1:-1]:
             record = decode(line)
             assert record.input is not None
-            delivered.append(int.from_bytes(record.input.body[:8], "big"))
+            delivered.append(int.from_bytes(record.input.body[:NUMBER_BYTES], "big"))
     counts = account(house.spool.root)
     return {
         "acked": len(numbers),
+        "acked_before_the_last_turn": max(read_numbers(root / "turned")),
         "acked_lost": len(numbers - set(delivered)),
         "delivered": len(delivered),
         "duplicates": len(delivered) - len(set(delivered)),

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -11,8 +12,9 @@ from modeltap.capture.disk import SimulatedDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.guard import Guard
 from modeltap.capture.ledger import Ledger
+from modeltap.capture.mirror import mirror_path
 from modeltap.capture.offer import Capture
-from modeltap.capture.ring import RingReader, RingWriter
+from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.spooler import Spooler
 from modeltap.clock import SimulatedClock
@@ -81,15 +83,14 @@ class World:
         self.start_shipper()
 
     def start_ring(self) -> None:
-        self.fd = os.memfd_create("ring")
-        os.ftruncate(self.fd, self.ring_bytes)
+        self.fd = make_ring("ring", self.ring_bytes)
 
     def start_gateway(self) -> None:
         ring = RingWriter(self.fd, self.clock.uuid4())
-        self.counters = Counters(self.spool.counters, ring.writer)
-        guard = Guard(self.disk, self.spool.root, self.settings)
-        self.guard = guard
-        self.capture = Capture(ring, self.counters, guard, self.clock)
+        self.guard = Guard(self.disk, self.spool.root, self.settings)
+        counters = Counters(ring.counters, ring.allocate)
+        self.soon: list[Callable[[], None]] = []
+        self.capture = Capture(ring, counters, self.guard, self.clock.random, self.soon.append)
 
     def start_spooler(self) -> None:
         ring = RingReader(self.fd)
@@ -102,14 +103,9 @@ class World:
     def stop(self) -> None:
         """Stop the house in order."""
         self.pump()
-        self.counters.close()
         self.spooler.close()
         self.ledger.close()
         os.close(self.fd)
-
-    def kill_gateway(self) -> None:
-        """Do what the kernel does at a `kill -9`: drop the lock, keep the pages."""
-        self.counters.close()
 
     def kill_spooler(self) -> None:
         for lane in self.spooler._lanes:
@@ -117,7 +113,6 @@ class World:
 
     def kill_all(self) -> None:
         """Lose the ring, as at the end of the supervisor."""
-        self.kill_gateway()
         self.kill_spooler()
         self.ledger.close()
         os.close(self.fd)
@@ -133,12 +128,20 @@ class World:
         return self.store, uri.removeprefix("s3://bucket/")
 
     def offer(self, *exchanges: Exchange) -> None:
+        """Offer in one turn of the gateway's loop."""
         for each in exchanges:
             self.capture.offer(each)
+        self.end_turn()
+
+    def end_turn(self) -> None:
+        """Do what the gateway's loop does at the end of a turn."""
+        due, self.soon[:] = list(self.soon), []
+        for each in due:
+            each()
 
     def pump(self) -> None:
-        while self.capture.pump():
-            pass
+        while self.soon:
+            self.end_turn()
 
     def turn(self, seconds: float = 0.1) -> None:
         self.clock.advance(seconds)
@@ -155,6 +158,10 @@ class World:
 
     def account(self) -> list[Count]:
         return account(self.spool.root, [RingReader(self.fd)])
+
+    @property
+    def mirror(self) -> Path:
+        return mirror_path(self.spool.counters, RingReader(self.fd).writer)
 
     def count(self) -> Count:
         (count,) = self.account()

@@ -1,5 +1,6 @@
 """A damaged ledger stops nobody (guarantee G6): counts may go, records and service may not."""
 
+import errno
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -123,7 +124,9 @@ def test_the_spooler_waits_with_the_dead_until_the_ledger_is_mended(
     with World(tmp_path) as world:
         world.offer(exchange(0))
         world.deliver()
+        world.disk.write_faults = [errno.EIO]
         world.offer(exchange(1))  # dies in the ring
+        world.turn()
         world.kill_all()
         good = world.spool.ledger.read_bytes()
         world.spool.ledger.write_bytes(b"junk" * 1000)

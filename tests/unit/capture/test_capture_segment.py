@@ -1,27 +1,32 @@
 """The segment's format: every flipped bit is seen, and only its record is lost."""
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeltap.capture.disk import SystemDisk
+from modeltap.capture.frame import FRAME_BYTES, MAGIC, REC, Record, pack, salt_of, scan
 from modeltap.capture.segment import (
-    FRAME_BYTES,
+    Content,
     Label,
-    Scanned,
     Segment,
     SegmentFile,
     SegmentId,
-    scan,
+    content,
+    read,
     segment_files,
 )
 
 WRITER = "0123abcd-0000-4000-8000-000000000000"
 IDENTITY = SegmentId(WRITER, 3, 7)
 LABEL = Label(1_600_000_000_123_456_789, 444_444, b'{"endpoint":"churn"}')
-RECORDS = [(7, b"first"), (9, b""), (10, b"MTS1 third")]
+SALT = salt_of(WRITER, 3, LABEL.hour)
+MARK = MAGIC.to_bytes(4, "little")
+RECORDS = [(7, b"first"), (9, b""), (10, MARK + b" third")]
 
 
 def folder(root: Path) -> Path:
@@ -30,9 +35,14 @@ def folder(root: Path) -> Path:
     return made
 
 
+def append(segment: Segment, *records: Record) -> None:
+    frames = [pack(SALT, REC, sequence, payload) for sequence, payload in records]
+    segment.append(b"".join(frames), len(records), records[-1][0])
+
+
 def sealed(root: Path, records: list[tuple[int, bytes]]) -> SegmentFile:
     segment = Segment.create(folder(root), IDENTITY, LABEL, SystemDisk())
-    segment.append(records)
+    append(segment, *records)
     segment.sync()
     segment.mark()
     segment.seal()
@@ -42,40 +52,59 @@ def sealed(root: Path, records: list[tuple[int, bytes]]) -> SegmentFile:
 
 def test_a_sealed_segment_reads_as_written(tmp_path: Path) -> None:
     file = sealed(tmp_path, RECORDS)
-    assert file.path.name == "00003-000000000007-000000003.seal"
+    assert file.path.name == "00003-0444444-000000000007-000000003.seal"
     assert (file.id, file.count) == (IDENTITY, 3)
-    found = scan(file.path.read_bytes(), IDENTITY.salt)
+    found = content(file)
     assert (found.label, list(found.records)) == (LABEL, RECORDS)
 
 
 def test_every_flipped_bit_is_seen_and_costs_one_frame(tmp_path: Path) -> None:
-    good = sealed(tmp_path, RECORDS).path.read_bytes()
+    file = sealed(tmp_path, RECORDS)
+    good = file.path.read_bytes()
     head = FRAME_BYTES + len(LABEL.encode())
     end = len(good) - head  # the END frame holds the label once more
-    assert scan(good, IDENTITY.salt).intact_bytes == end
+    assert read(good, file).intact_bytes == end
     for bit in range(len(good) * 8):
         at = bit // 8
         damaged = bytearray(good)
         damaged[at] ^= 1 << bit % 8
-        found = scan(bytes(damaged), IDENTITY.salt)
+        found = read(bytes(damaged), file)
         assert found.label == LABEL
         assert set(found.records) <= set(RECORDS)
         assert len(found.records) == (2 if head <= at < end else 3)
         assert (found.intact_bytes == 0) == (at < head)
 
 
-def test_frames_of_another_segment_never_pass(tmp_path: Path) -> None:
-    data = sealed(tmp_path, RECORDS).path.read_bytes()
-    other = SegmentId(WRITER, 3, 8)
-    assert scan(data, other.salt) == Scanned(None, (), 0, 0)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"id": SegmentId(WRITER[::-1], 3, 7)},
+        {"id": SegmentId(WRITER, 4, 7)},
+        {"hour": LABEL.hour + 1},
+    ],
+)
+def test_frames_of_another_salt_never_pass(tmp_path: Path, changes: dict[str, Any]) -> None:
+    file = sealed(tmp_path, RECORDS)
+    assert read(file.path.read_bytes(), replace(file, **changes)) == Content(None, (), 0, 0)
+
+
+def test_records_before_the_first_of_a_segment_never_pass(tmp_path: Path) -> None:
+    """A stale block of an older segment of the same slot and hour: its sequences are lower."""
+    file = sealed(tmp_path, RECORDS)
+    later = replace(file, id=SegmentId(WRITER, 3, 10))
+    assert read(file.path.read_bytes(), later).records == (RECORDS[2],)
+
+
+def test_a_record_that_stands_twice_is_read_once() -> None:
+    frames = [pack(SALT, REC, sequence, b"x") for sequence in (7, 8, 7, 8, 9)]
+    assert [sequence for sequence, _ in scan(b"".join(frames), SALT, 7).records] == [7, 8, 9]
 
 
 @settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=200), st.integers(0, 200), st.binary(max_size=60))
 def test_any_bytes_can_be_scanned(before: bytes, cut: int, after: bytes) -> None:
-    records = (9).to_bytes(4, "little") + b"MTS1\x02" + before
-    found = scan(before + records[cut:] + b"MTS1" + after, IDENTITY.salt)
-    assert found.records == ()
+    frame = MARK + b"\x02" + before
+    assert scan(before + frame[cut:] + MARK + after, SALT, 0).records == []
 
 
 @pytest.mark.parametrize("kept", [0, 1, 2, 3])
@@ -84,7 +113,7 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
     ends = []
     for record in RECORDS:
         ends.append(segment.size)
-        segment.append([record])
+        append(segment, record)
     ends.append(segment.size)
     segment.close()
     cut = ends[kept] + (5 if kept < 3 else 0)
@@ -96,12 +125,12 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
         assert not file.path.exists()
         return
     assert (adopted.count, adopted.last) == (kept, RECORDS[kept - 1][0])
-    adopted.append([(11, b"next")])
+    append(adopted, (11, b"next"))
     adopted.sync()
     adopted.mark()
     adopted.seal()
     (after,) = segment_files(tmp_path / WRITER)
-    found = scan(after.path.read_bytes(), IDENTITY.salt)
+    found = content(after)
     assert list(found.records) == [*RECORDS[:kept], (11, b"next")]
     assert after.count == kept + 1
 

@@ -14,8 +14,9 @@ from capture_world import PLAN, World, exchange
 
 from modeltap.capture.counters import Drop
 from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
+from modeltap.capture.frame import HEAD, pack
 from modeltap.capture.ledger import Delivery, Ledger
-from modeltap.capture.segment import HEAD, Label, SegmentId, pack, segment_files
+from modeltap.capture.segment import Label, SegmentId, segment_files
 from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
 from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
@@ -309,8 +310,8 @@ def test_a_label_of_another_version_is_damage(world: World) -> None:
     seal(world, 0)
     (file,) = world.spool.writers.glob("*/*.seal")
     (sealed,) = segment_files(file.parent)
-    label = Label(0, 0, b'{"endpoint":"churn"}').encode()
-    file.write_bytes(pack(sealed.id.salt, HEAD, 1, label))
+    label = Label(0, sealed.hour, b'{"endpoint":"churn"}').encode()
+    file.write_bytes(pack(sealed.salt, HEAD, 1, label))
     assert world.ship() == 1
     assert world.count().dropped == {Drop.CORRUPT: 1}
     settled(world, 0)

@@ -4,8 +4,10 @@ from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from modeltap.capture.counters import Counters, Drop
+from modeltap.capture.counters import PAGE_BYTES, Counters, Drop
+from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.mirror import Mirror
 from modeltap.clock import SimulatedClock
 from modeltap.control.metrics import exposition
 from modeltap.telemetry.meters import Failure, Meters
@@ -29,12 +31,16 @@ def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
     page.failed(*CHURN, Failure.MODEL)
     spool = SpoolFolder(tmp_path / "spool")
     spool.make()
-    with Counters(spool.counters, SimulatedClock().uuid4()) as counters:
-        slot = counters.slot(*CHURN)
-        for _ in range(3):
-            counters.sample(slot)
-        counters.drop(slot, Drop.QUEUE_FULL)
-        found = samples(exposition(tmp_path, spool.root))
+    memory = memoryview(bytearray(PAGE_BYTES))
+    counters = Counters(memory, lambda at, size: True)
+    slot = counters.slot(*CHURN)
+    for _ in range(3):
+        counters.sample(slot)
+    counters.drop(slot, Drop.QUEUE_FULL, 1)
+    mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
+    mirror.write()
+    found = samples(exposition(tmp_path, spool.root))
+    mirror.close()
 
     def value(name: str, **labels: str) -> float:
         return found[f"modeltap_{name}", frozenset((NAMED | labels).items())]
