@@ -75,11 +75,6 @@ class Home:
         return self.run / "artifacts"
 
     @property
-    def meters(self) -> Path:
-        """What each gateway measured: `{index}.page` (`telemetry/meters.py`)."""
-        return self.run / "meters"
-
-    @property
     def gateways(self) -> Path:
         """One status socket a gateway: `{index}.sock`."""
         return self.run / "gateways"

@@ -7,9 +7,9 @@
     modeltap_capture_sampled_total · _delivered_total · _pending{endpoint, variant}
     modeltap_capture_dropped_total{endpoint, variant, reason}
 
-Everything is read anew for each scrape, from mapped pages and the ledger: nothing is gathered
-between scrapes. What failed before a variant was chosen has empty labels. A ledger that cannot be
-read leaves the capture families out: unknown is not zero.
+Everything is read anew for each scrape, from the gateways' meters and from the spool: nothing is
+gathered between scrapes. What failed before a variant was chosen has empty labels. A ledger that
+cannot be read leaves the capture families out: unknown is not zero.
 """
 
 from collections.abc import Iterator
@@ -35,8 +35,8 @@ KINDS = {
 }
 
 
-def exposition(pages: Path, spool: Path) -> bytes:
-    """Give the page's text. Blocks for the files that it reads."""
+def exposition(pages: int, spool: Path) -> bytes:
+    """Give the text, of the gateways' meters and of the spool. Blocks for the spool's files."""
     registry = CollectorRegistry()
     registry.register(_Invocations(pages))
     registry.register(_Capture(spool))
@@ -44,7 +44,7 @@ def exposition(pages: Path, spool: Path) -> bytes:
 
 
 class _Invocations(Collector):
-    def __init__(self, pages: Path) -> None:
+    def __init__(self, pages: int) -> None:
         self._pages = pages
 
     def describe(self) -> Iterator[Metric]:

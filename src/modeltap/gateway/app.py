@@ -45,7 +45,6 @@ class Paths:
     status: Path
     control: Path
     store: Path
-    meters: Path
 
 
 class Gateway:
@@ -62,6 +61,7 @@ class Gateway:
         ping: Ping,
         verify: Verify,
         paths: Paths,
+        meters: Meters,
         settings: Settings,
         clock: Clock,
         tls: ssl.SSLContext | None = None,
@@ -80,7 +80,7 @@ class Gateway:
             verify,
             gather,
             clock,
-            Meters(paths.meters),
+            meters,
             body_bytes_max=settings.body_bytes_max,
         )
         self._sagemaker = Passthrough(paths.control, "sagemaker", clock)

@@ -30,7 +30,6 @@ from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
 from modeltap.objects.remote import Stores
-from modeltap.settings import Home
 from modeltap.state.store import Store
 
 
@@ -62,7 +61,7 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
-    metrics = UvicornProtocol(_metrics(layout), clock)
+    metrics = UvicornProtocol(_metrics(process.assignment.fds["meters"], layout.spool), clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
     process.ready()
@@ -76,11 +75,11 @@ async def serve(process: Process) -> None:
     store.close()
 
 
-def _metrics(layout: Home) -> ASGIApplication:
+def _metrics(pages: int, spool: Path) -> ASGIApplication:
     """Make the application of the metrics port: `/metrics`, for Prometheus."""
 
     async def metrics(_: Request) -> Response:
-        text = await asyncio.to_thread(exposition, layout.meters, layout.spool)
+        text = await asyncio.to_thread(exposition, pages, spool)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     return cast(ASGIApplication, Starlette(routes=[Route("/metrics", metrics)]))

@@ -16,6 +16,7 @@ from modeltap.house.process import Process, Tasks
 from modeltap.house.tls import server_context
 from modeltap.link.links import Links
 from modeltap.router.router import Router
+from modeltap.telemetry.meters import Meters
 
 GARBAGE_MIN = 20_000
 """Objects made and not yet freed, before the collector looks: a call leaves no cycle behind, and
@@ -40,13 +41,13 @@ async def serve(process: Process) -> None:
             status=layout.gateways / f"{process.assignment.index}.sock",
             control=layout.run / "control.sock",
             store=layout.run / "store.sock",
-            meters=layout.meters / f"{process.assignment.index}.page",
         ),
+        Meters(process.assignment.fds["meters"], process.assignment.index),
         settings,
         clock,
         server_context(layout.keys / TLS_CERTIFICATE, layout.keys / TLS_KEY),
     )
-    for duty in (*gateway.duties(), links.sweep(), process.every(REFRESH_SECONDS, guard.refresh)):
+    for duty in (*gateway.duties(), links.sweep(), _watch(process, guard)):
         tasks.spawn(duty)
     accepting = tasks.spawn(gateway.accept())
     gc.collect()
@@ -60,6 +61,13 @@ async def serve(process: Process) -> None:
         await asyncio.sleep(0)
     await tasks.end()
     links.close()
+
+
+async def _watch(process: Process, guard: Guard) -> None:
+    """Refresh the guard, in a thread: a file system that hangs must hold up no reply."""
+    while not process.stopping.is_set():
+        await asyncio.to_thread(guard.refresh)
+        await process.pause(REFRESH_SECONDS)
 
 
 def _capture(process: Process, guard: Guard) -> Capture:

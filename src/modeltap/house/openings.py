@@ -1,4 +1,4 @@
-"""What outlives every child: the claim on the home, sockets, rings, and the life pipe.
+"""What outlives every child: the claim on the home, sockets, rings, meters, and the life pipe.
 
 The supervisor holds them, so that callers queue on a listening socket while its server restarts,
 and a ring keeps its records while a gateway or the spooler is replaced.
@@ -18,6 +18,7 @@ from modeltap.clock import Clock
 from modeltap.house.process import Assignment
 from modeltap.house.supervisor import CannotStart, Child, Supervisor
 from modeltap.settings import Home, Settings
+from modeltap.telemetry.meters import make_pages
 from modeltap_worker.socketpath import short_path
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -42,7 +43,6 @@ def opened(settings: Settings, clock: Clock) -> Iterator[Supervisor]:
         home.logs,
         home.run,
         home.gateways,
-        home.meters,
         home.artifacts,
     ):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -95,6 +95,7 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
     _check_free(LOOPBACK, settings.scrape_port)
     names = [f"ring{i}" for i in range(settings.gateways)]
     rings = {name: make_ring(f"modeltap-{name}", settings.capture_ring_bytes) for name in names}
+    pages = make_pages("modeltap-meters", settings.gateways)
     store = {
         "listen": _listen_tcp(settings.host, settings.bulk_port),
         "inside": _listen_unix(home.run / "store.sock"),
@@ -102,6 +103,7 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
     control = {
         "inside": _listen_unix(home.run / "control.sock"),
         "metrics": _listen_tcp(LOOPBACK, settings.scrape_port),
+        "meters": pages,
     }
 
     def child(role: str, index: int = 0, **fds: int) -> Child:
@@ -113,6 +115,7 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
             i,
             listen=_listen_tcp(settings.host, settings.port),
             ring=rings[f"ring{i}"],
+            meters=pages,
         )
         for i in range(settings.gateways)
     ]

@@ -1,9 +1,10 @@
-"""What a gateway measures of its invocations: one mapped page a gateway, added up by its readers.
+"""What a gateway measures of its invocations: one page of memory a gateway, added up by readers.
 
-A page is a shared mapping of a file, so that measuring is a few stores into memory, readers need no
-word with the gateway, and a successor goes on where a killed gateway stopped. Every count is one
-aligned word with one writer. Latencies are those of CloudWatch: of the model, from the moment an
-invocation is routed until its answer is there; of us (overhead), all the rest.
+The pages are shared memory that the supervisor holds, so that measuring is a few stores which no
+disk can hold up, readers need no word with the gateway, and a successor goes on where a killed
+gateway stopped. They begin at zero with the house. Every count is one aligned word with one writer.
+Latencies are those of CloudWatch: of the model, from the moment an invocation is routed until its
+answer is there; of us (overhead), all the rest.
 
 Constraints: `SLOTS_MAX` pairs of endpoint and variant a page; later pairs, and invocations that
 failed before a variant was chosen, share slot 0, which has no names.
@@ -20,7 +21,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import IntEnum
-from pathlib import Path
 
 MAGIC = int.from_bytes(b"MTMETER1", "little")
 SLOT_BYTES = 1024
@@ -73,14 +73,13 @@ class Measured:
 
 
 class Meters:
-    """One gateway's page, open for writing. Raise `OSError` where it cannot be made."""
+    """One gateway's page, open for writing."""
 
-    def __init__(self, path: Path) -> None:
-        self._page = _mapped(path)
+    def __init__(self, pages: int, index: int) -> None:
+        """Take the page of a gateway out of what `make_pages` made."""
+        self._page = memoryview(mmap.mmap(pages, PAGE_BYTES, offset=index * PAGE_BYTES))
         self._words = self._page.cast("Q")
-        if self._words[0] != MAGIC:
-            self._page[:] = bytes(PAGE_BYTES)
-            self._words[0] = MAGIC
+        self._words[0] = MAGIC
         self._slots = dict(_slots(self._page, self._words))
         if not self._slots:
             self._add(("", ""))
@@ -114,21 +113,25 @@ class Meters:
         return at
 
 
-def read(folder: Path) -> dict[tuple[str, str], Measured]:
-    """Add up all pages of a folder, by (endpoint, variant)."""
+def make_pages(name: str, gateways: int) -> int:
+    """Make the memory for the pages of so many gateways. Raise `OSError` if there is none."""
+    pages = os.memfd_create(name)
+    os.posix_fallocate(pages, 0, gateways * PAGE_BYTES)
+    return pages
+
+
+def read(pages: int) -> dict[tuple[str, str], Measured]:
+    """Add up all pages, by (endpoint, variant)."""
     found: dict[tuple[str, str], Measured] = {}
-    for path in sorted(folder.glob("*.page")):
-        for variant, measured in _read_page(path):
+    whole = memoryview(mmap.mmap(pages, 0, prot=mmap.PROT_READ))
+    for start in range(0, len(whole), PAGE_BYTES):
+        for variant, measured in _read_page(whole[start : start + PAGE_BYTES]):
             before = found.get(variant)
             found[variant] = measured if before is None else before + measured
     return found
 
 
-def _read_page(path: Path) -> Iterator[tuple[tuple[str, str], Measured]]:
-    data = path.read_bytes()
-    if len(data) != PAGE_BYTES:
-        return
-    page = memoryview(data)
+def _read_page(page: memoryview) -> Iterator[tuple[tuple[str, str], Measured]]:
     words = page.cast("Q")
     for variant, at in _slots(page, words):
         failed = tuple(words[at + _FAILED : at + _MODEL])
@@ -156,12 +159,3 @@ def _slots(page: memoryview, words: memoryview) -> Iterator[tuple[tuple[str, str
 
 def _name(padded: bytes) -> str:
     return padded.rstrip(b"\0").decode("utf-8", "replace")
-
-
-def _mapped(path: Path) -> memoryview:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
-    try:
-        os.ftruncate(descriptor, PAGE_BYTES)
-        return memoryview(mmap.mmap(descriptor, PAGE_BYTES))
-    finally:
-        os.close(descriptor)

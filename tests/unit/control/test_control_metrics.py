@@ -1,7 +1,10 @@
 """The page for Prometheus, read back by the format's own parser."""
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from modeltap.capture.counters import PAGE_BYTES, Counters, Drop
@@ -10,10 +13,17 @@ from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.mirror import Mirror
 from modeltap.clock import SimulatedClock
 from modeltap.control.metrics import exposition
-from modeltap.telemetry.meters import Failure, Meters
+from modeltap.telemetry.meters import Failure, Meters, make_pages
 
 CHURN = ("churn", "AllTraffic")
 NAMED = {"endpoint": "churn", "variant": "AllTraffic"}
+
+
+@pytest.fixture
+def pages() -> Iterator[int]:
+    made = make_pages("meters", 1)
+    yield made
+    os.close(made)
 
 
 def samples(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
@@ -24,8 +34,8 @@ def samples(text: bytes) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     }
 
 
-def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
-    page = Meters(tmp_path / "0.page")
+def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path) -> None:
+    page = Meters(pages, 0)
     page.answered(*CHURN, 100, 30)
     page.answered(*CHURN, 100_000_000, 30)
     page.failed(*CHURN, Failure.MODEL)
@@ -39,7 +49,7 @@ def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
     counters.drop(slot, Drop.QUEUE_FULL, 1)
     mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
     mirror.write()
-    found = samples(exposition(tmp_path, spool.root))
+    found = samples(exposition(pages, spool.root))
     mirror.close()
 
     def value(name: str, **labels: str) -> float:
@@ -59,14 +69,14 @@ def test_the_page_tells_latencies_errors_and_records(tmp_path: Path) -> None:
     assert value("capture_pending") == 0
 
 
-def test_a_ledger_that_cannot_be_read_leaves_capture_out(tmp_path: Path) -> None:
+def test_a_ledger_that_cannot_be_read_leaves_capture_out(pages: int, tmp_path: Path) -> None:
     spool = SpoolFolder(tmp_path / "spool")
     spool.make()
     spool.ledger.write_bytes(b"no database" * 1000)
-    text = exposition(tmp_path, spool.root)
+    text = exposition(pages, spool.root)
     assert b"modeltap_capture" not in text
     assert b"modeltap_invocations" in text
 
 
-def test_a_house_without_traffic_has_a_page(tmp_path: Path) -> None:
-    assert samples(exposition(tmp_path, tmp_path)) == {}
+def test_a_house_without_traffic_has_a_page(pages: int, tmp_path: Path) -> None:
+    assert samples(exposition(pages, tmp_path)) == {}

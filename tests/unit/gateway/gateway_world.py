@@ -7,6 +7,7 @@ are real uvicorn servers on Unix sockets. Nothing of ours is replaced.
 import asyncio
 import contextlib
 import json
+import os
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
@@ -28,6 +29,7 @@ from modeltap.nouns import CapturePlan, Exchange, Instance, Route, RoutingTable,
 from modeltap.router.router import Router
 from modeltap.router.table import encode
 from modeltap.settings import Settings
+from modeltap.telemetry.meters import Meters, make_pages
 from modeltap_worker import frames
 
 KEY_ID, SECRET = "AKIATESTTESTTESTTEST", "secret"
@@ -129,6 +131,7 @@ class World:
     links: Links
     port: int
     paths: Paths
+    pages: int  # of the meters
     exchanges: list[Exchange] = field(default_factory=list)
 
     def client(self, **given: Any) -> Any:
@@ -211,20 +214,23 @@ async def world(
         folder / "0.sock",
         folder / "control.sock",
         folder / "store.sock",
-        folder / "0.page",
     )
     listener = listening()
     verifier = Verifier({KEY_ID: SECRET.encode()}.get, given.region)
-    gateway = Gateway(listener, router, links.ping, verifier.verify, paths, given, clock, tls)
+    pages = make_pages("meters", 1)
+    gateway = Gateway(
+        listener, router, links.ping, verifier.verify, paths, Meters(pages, 0), given, clock, tls
+    )
     port = listener.getsockname()[1]
     with contextlib.closing(listener):
         async with running(links.sweep(), *gateway.duties()):
             try:
                 async with running(gateway.accept()):
-                    yield World(gateway, router, links, port, paths, exchanges)
+                    yield World(gateway, router, links, port, paths, pages, exchanges)
             finally:
                 await gateway.drain()
         links.close()
+    os.close(pages)
 
 
 @contextlib.asynccontextmanager

@@ -262,7 +262,7 @@ def test_what_is_answered_and_what_fails_is_measured(tmp_path: Path) -> None:
             await refusal(it, it.client(secret="wrong"))
             await it.publish(table(2, Instance("i-9", f"unix:{tmp_path}/nobody")))
             await refusal(it, it.client())
-            measured = meters.read(tmp_path)
+            measured = meters.read(it.pages)
         churn = measured["churn", "AllTraffic"]
         assert (sum(churn.model.counts), sum(churn.overhead.counts)) == (3, 3)
         assert churn.model.sum > 0 < churn.overhead.sum
