@@ -15,7 +15,7 @@ Format: frames (`frame.py`): HEAD, REC…, END. HEAD and END hold the label.
 import os
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,12 +23,16 @@ from typing import Self
 
 from modeltap.capture.disk import Disk
 from modeltap.capture.folder import sync_folder
-from modeltap.capture.frame import END, HEAD, Record, pack, salt_of, scan
+from modeltap.capture.frame import END, FRAME_BYTES, HEAD, Record, pack, salt_of, scan
 
 _LABEL = struct.Struct("<qI")
 _NAME = re.compile(
     r"(?P<slot>\d{5})-(?P<hour>\d{7,10})-(?P<first>\d{12,20})(?:-(?P<count>\d{9}))?\.(?:open|seal)"
 )
+
+
+Held = Mapping[tuple[bytes, int], int]
+"""What a ring has not released: the first sequence number, by stream and hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,23 +154,32 @@ class Segment:
         return segment
 
     @classmethod
-    def adopt(cls, file: SegmentFile, disk: Disk) -> Self | None:
+    def adopt(cls, file: SegmentFile, held: Held, disk: Disk) -> Self | None:
         """Go on with what a dead predecessor left; None if no whole record can be placed.
 
-        A file without any record is removed; one whose records have lost their label stays. The
-        tail is cut at the first frame that is not whole, and so is an END that its rename did not
-        follow. What is cut is still in the ring, or died with it (`crash`).
+        What the ring still holds is cut off: it will be read again, and what is left is what the
+        ring has released, so that a sync that fails later can give up nothing else. The tail is
+        cut at the first frame that is not whole, too, and so is an END that its rename did not
+        follow. A file without any record is removed; one whose records have lost their label stays.
         """
         found = content(file)
         if not found.records:
             file.path.unlink()
         if found.label is None or not found.intact_records:
             return None
+        first_held = held.get((found.label.stream, found.label.hour))
+        intact = found.records[: found.intact_records]
+        kept = [record for record in intact if first_held is None or record[0] < first_held]
+        if not kept:
+            file.path.unlink()
+            return None
+        cut = sum(FRAME_BYTES + len(payload) for _, payload in intact[len(kept) :])
         fd = os.open(file.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
         segment = cls(file, found.label, disk, fd)
-        segment._cut(found.intact_records, found.intact_bytes)
-        segment.last = found.records[found.intact_records - 1][0]
+        segment._cut(len(kept), found.intact_bytes - cut)
+        segment.last = kept[-1][0]
         segment.dirty = True
+        segment.mark()
         return segment
 
     def append(self, frames: bytes, count: int, last: int) -> None:

@@ -38,7 +38,7 @@ from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
 from modeltap.capture.frame import HOUR_NS, first_inference_ns
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.ring import RingReader
-from modeltap.capture.segment import Label, Segment, SegmentId, segment_files
+from modeltap.capture.segment import Held, Label, Segment, SegmentId, segment_files
 from modeltap.clock import Clock
 from modeltap.errors import LedgerUnreadable, SpoolBusy
 from modeltap.settings import Settings
@@ -171,7 +171,7 @@ class Spooler:
     def _retire(self, folder: Path) -> None:
         """Seal what a dead ring's records are in; drop the folder once it is empty."""
         try:
-            for segment in _adopted(folder, self._spool, self._disk):
+            for segment in _adopted(folder, self._spool, self._disk, {}):
                 _seal(segment)
         except OSError as error:
             self._rest(error)
@@ -193,11 +193,20 @@ class _Lane:
         self._lock = _lock(self._folder)
         self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
         self._open: dict[_Key, _Open] = {}
-        for segment in _adopted(self._folder, spool, disk):
+        for segment in _adopted(self._folder, spool, disk, self._held()):
             key = segment.label.stream, segment.label.hour
             if key in self._open:  # it was given up by a failed sync, and then by its rename
                 _seal(self._open[key].segment)
             self._add(key, segment)
+
+    def _held(self) -> Held:
+        """Look through the ring for what a dead predecessor had not released."""
+        held: dict[_Key, int] = {}
+        for data in self._ring.frames(self._ring.capacity):
+            batch = open_batch(data)
+            held.setdefault((batch.stream, batch.hour), batch.first)
+        self._ring.rewind()
+        return held
 
     def drain(self) -> bool:
         """Move what the ring holds to the segments; tell whether there was something."""
@@ -274,11 +283,11 @@ class _Lane:
             raise
 
 
-def _adopted(folder: Path, spool: SpoolFolder, disk: Disk) -> Iterator[Segment]:
+def _adopted(folder: Path, spool: SpoolFolder, disk: Disk, held: Held) -> Iterator[Segment]:
     """Take over the open segments of a folder; records that nothing can place go aside."""
     for file in segment_files(folder):
         if file.count is None:
-            segment = Segment.adopt(file, disk)
+            segment = Segment.adopt(file, held, disk)
             if segment is not None:
                 yield segment
             elif file.path.exists():
@@ -287,9 +296,13 @@ def _adopted(folder: Path, spool: SpoolFolder, disk: Disk) -> Iterator[Segment]:
 
 def _seal(segment: Segment) -> None:
     """Seal a segment of which no ring holds a record any more."""
-    segment.sync()
-    segment.mark()
-    segment.seal()
+    try:
+        segment.sync()
+        segment.mark()
+        segment.seal()
+    except OSError:
+        segment.close()
+        raise
 
 
 def _lock(folder: Path) -> int:

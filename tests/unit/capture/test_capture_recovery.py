@@ -313,6 +313,21 @@ def test_a_dead_disk_fills_the_ring_and_nothing_else(tmp_path: Path) -> None:
         assert count.discrepancy == 0
 
 
+def test_a_sync_that_fails_after_adoption_gives_up_nothing_released(world: World) -> None:
+    world.offer(exchange(0))
+    world.turn()  # appended, synced, released
+    world.offer(exchange(1))
+    world.spooler.turn()  # appended
+    world.kill_spooler()
+    world.start_spooler()
+    world.disk.sync_faults = [None, errno.EIO]  # the mirror's, the segment's
+    world.turn()
+    world.turn(2)
+    world.deliver()
+    assert sorted(numbers(world)) == [0, 1]
+    assert world.count().discrepancy == 0
+
+
 def test_close_seals_all_and_a_refusing_disk_leaves_it_to_the_next(world: World) -> None:
     world.offer(exchange(0))
     world.disk.sync_faults = [errno.EIO]

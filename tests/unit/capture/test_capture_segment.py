@@ -119,7 +119,7 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
     cut = ends[kept] + (5 if kept < 3 else 0)
     segment.path.write_bytes(segment.path.read_bytes()[:cut])
     (file,) = segment_files(tmp_path / WRITER)
-    adopted = Segment.adopt(file, SystemDisk())
+    adopted = Segment.adopt(file, {}, SystemDisk())
     if adopted is None:
         assert kept == 0
         assert not file.path.exists()
@@ -133,6 +133,24 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
     found = content(after)
     assert list(found.records) == [*RECORDS[:kept], (11, b"next")]
     assert after.count == kept + 1
+
+
+@pytest.mark.parametrize(("first_held", "kept"), [(7, 0), (8, 1), (9, 1), (10, 2), (11, 3)])
+def test_what_the_ring_holds_is_cut_off_at_adoption(
+    tmp_path: Path, first_held: int, kept: int
+) -> None:
+    segment = Segment.create(folder(tmp_path), IDENTITY, LABEL, SystemDisk())
+    append(segment, *RECORDS)
+    segment.close()
+    (file,) = segment_files(tmp_path / WRITER)
+    adopted = Segment.adopt(file, {(LABEL.stream, LABEL.hour): first_held}, SystemDisk())
+    if adopted is None:
+        assert kept == 0
+        assert not file.path.exists()
+        return
+    adopted.abandon()  # gives up nothing that the ring has released
+    (after,) = segment_files(tmp_path / WRITER)
+    assert list(content(after).records) == RECORDS[:kept]
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:

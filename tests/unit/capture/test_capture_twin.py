@@ -32,6 +32,12 @@ class CaptureAndTwin(RuleBasedStateMachine):
         self.uncounted = 0  # sampled after the last mirroring, when ring and spooler died
 
     def teardown(self) -> None:
+        try:
+            self.check_the_end()
+        finally:
+            self.folder.cleanup()
+
+    def check_the_end(self) -> None:
         world = self.world
         self.mend()
         world.pump()
@@ -47,7 +53,6 @@ class CaptureAndTwin(RuleBasedStateMachine):
         assert sum(count.delivered for count in counts) == len(arrived)
         assert all(count.discrepancy == 0 and count.pending == 0 for count in counts)
         world.stop()
-        self.folder.cleanup()
 
     @rule(
         endpoint=st.sampled_from("ab"),
