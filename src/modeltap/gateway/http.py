@@ -12,6 +12,8 @@ Constraints:
   reading paused beyond it;
 * an answer before the body's end closes the connection: the end of writing is sent, and what still
   comes is thrown away for `LINGER_SECONDS`, so that the answer is not lost to a reset;
+* a client that was told to come again later (`Turn.rest`) and comes at once is not read before:
+  to refuse the same clients again and again would take the time of those that are served;
 * deadlines, looked at by one sweep over all connections (`connections.py`): the headers, idleness,
   a least body rate, and a client that does not read;
 * a client that ends its side is taken to have left, as nginx and uvicorn do: what is done for it is
@@ -92,6 +94,10 @@ class Turn:
         self.work = None  # which holds this turn: together they would wait for the collector
         self._connection.finish(self)
 
+    def rest(self, seconds: float) -> None:
+        """Read no more of this client for so long; what was read is still answered."""
+        self._connection.rest(seconds)
+
     def begin(self, response: HttpResponse) -> Framing:
         """Send the head of an answer whose body will be written in parts; tell how it ends."""
         frame, head = self._head(response)
@@ -159,6 +165,7 @@ class Connection:
         self._deaf = False
         self._draining = False
         self._paused = False
+        self._rest_until: float | None = None
         self._read_deadline: float | None = None
         self._write_deadline: float | None = None
 
@@ -314,7 +321,7 @@ class Connection:
         """Pause reading while requests wait or the body is not taken; else read on."""
         body = self._reader.body
         full = body is not None and body.is_full
-        pause = (bool(self._waiting) or full) and not self._deaf
+        pause = (bool(self._waiting) or full or self._rest_until is not None) and not self._deaf
         if pause == self._paused or self._transport.is_closing():
             return
         self._paused = pause
@@ -326,6 +333,11 @@ class Connection:
             if body is not None and not body.is_awaited:
                 self._open_window()
 
+    def rest(self, seconds: float) -> None:
+        """Pause reading for so long."""
+        self._rest_until = self.connections.swept + seconds
+        self._flow()
+
     def _expect_head(self) -> None:
         in_head = self._reader.in_head
         seconds = self.connections.header_seconds_max if in_head else KEEP_ALIVE_SECONDS
@@ -336,7 +348,10 @@ class Connection:
         self._read_deadline = self.connections.now() + BODY_WINDOW_SECONDS
 
     def expire(self, now: float) -> None:
-        """Act on the deadlines that have passed."""
+        """Act on the deadlines that have passed; whoever rested has rested."""
+        if self._rest_until is not None and now >= self._rest_until:
+            self._rest_until = None
+            self._flow()
         if self._write_deadline is not None and now >= self._write_deadline:
             self._transport.abort()
         elif self._read_deadline is not None and now >= self._read_deadline:

@@ -42,8 +42,10 @@ SIGNING_NAMES: Final = frozenset({"sagemaker"})
 Verify = Callable[[HttpRequest, frozenset[str], int, bytes], str]
 """(request, services, time in ns, SHA-256 of the body in hex) → whose it is; raises `AuthError`."""
 
-RETRY_AFTER = (b"retry-after", b"1")
-"""What is refused for want of room is refused at once, and may come again in a second."""
+RETRY_SECONDS: Final = 1
+"""What is refused for want of room is refused at once, and may come again after this."""
+
+RETRY_AFTER: Final = (b"retry-after", b"%d" % RETRY_SECONDS)
 
 Gather = Callable[[Turn, int, Callable[[bytes | ModeltapError], None]], None]
 """(turn, most bytes, told the whole body or why there is none)"""
@@ -199,6 +201,8 @@ class _Call:
 
     def _refuse(self, error: ModeltapError) -> None:
         self._api.meters.failed(*error.variant, _failure(error))
+        if error.status == ServiceUnavailable.status:
+            self._turn.rest(RETRY_SECONDS)
         self._turn.respond(self._api.refusal(error, self._id))
 
 

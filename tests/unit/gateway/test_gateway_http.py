@@ -37,6 +37,9 @@ class Site:
         self.requests.append(turn.request)
         if turn.request.path == b"/early":
             turn.respond(HttpResponse(403, body=b"early"))
+        elif turn.request.path == b"/later":
+            turn.rest(1.0)
+            turn.respond(HttpResponse(503, body=b"later"))
         elif turn.request.path == b"/broken-at-once":
             raise RuntimeError("not for the client")
         else:
@@ -442,6 +445,27 @@ def test_a_silent_connection_is_dropped() -> None:
             assert await reader.read() == b""
             writer.close()
         listener.close()
+
+    run(scenario())
+
+
+def test_who_is_told_to_come_later_is_not_read_before() -> None:
+    async def scenario() -> None:
+        clock = SimulatedClock()
+        async with site(clock) as it:
+            reader, writer = await it.open()
+            other_reader, other = await it.open()
+            writer.write(b"GET /later HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert (await reader.readuntil(b"later")).startswith(b"HTTP/1.1 503 ")
+            writer.write(CANARY)
+            other.write(CANARY)
+            await other_reader.readuntil(b"/canary:")
+            await _pass(clock, 0.5)
+            assert [request.path for request in it.requests] == [b"/later", b"/canary"]
+            await _pass(clock, 0.6)
+            await reader.readuntil(b"/canary:")
+            writer.close()
+            other.close()
 
     run(scenario())
 
