@@ -17,7 +17,8 @@ from modeltap.errors import (
     StoreUnavailable,
 )
 from modeltap.objects.port import ObjectInfo, ObjectStore
-from modeltap.objects.remote import MemoryStore, Stores, s3_bucket
+from modeltap.objects.remote import Stores, s3_bucket
+from modeltap.objects.simulated import SimulatedStore
 from modeltap.settings import ExternalBucket, load
 
 T = TypeVar("T")
@@ -31,10 +32,10 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Store]:
         yield store
 
 
-@pytest.fixture(params=["memory", "embedded"])
+@pytest.fixture(params=["simulated", "embedded"])
 def bucket(request: pytest.FixtureRequest, served: Store) -> ObjectStore:
-    if request.param == "memory":
-        return MemoryStore()
+    if request.param == "simulated":
+        return SimulatedStore()
     name = f"bucket-{next(NUMBERS)}"
     served.client().create_bucket(Bucket=name)
     return opened(served, name)

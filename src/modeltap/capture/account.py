@@ -19,6 +19,7 @@ from pathlib import Path
 
 from modeltap.capture.batch import open_batch
 from modeltap.capture.counters import Drop, SlotCount, read
+from modeltap.capture.disk import Disk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import LedgerReader
 from modeltap.capture.mirror import mirrors, settle_mirror
@@ -46,13 +47,13 @@ class Count:
         return self.sampled - self.delivered - self.pending - sum(self.dropped.values())
 
 
-def account(folder: Path, rings: Sequence[RingReader] = ()) -> list[Count]:
+def account(folder: Path, disk: Disk, rings: Sequence[RingReader] = ()) -> list[Count]:
     """Count the records of every variant that the spool knows, in order of name.
 
     The rings are fresh readers, for this call alone; who has none (the command line) misses what a
     spooler has not moved yet: at most the last 20 ms. Raise `LedgerUnreadable`.
     """
-    spool = SpoolFolder(folder)
+    spool = SpoolFolder(folder, disk)
     ledger = LedgerReader(spool.ledger) if spool.ledger.exists() else None
     pending = _pending(spool, ledger, rings)
     sampled: Counter[tuple[str, str]] = Counter()
@@ -81,7 +82,7 @@ def settle_dead(spool: SpoolFolder, rings: Sequence[RingReader]) -> int:
 
     Raise `LedgerUnreadable`: without the ledger nobody knows what was delivered.
     """
-    writers = {writer for writer, _ in mirrors(spool.counters)}
+    writers = {writer for writer, _ in mirrors(spool.disk, spool.counters)}
     # Mirrors first, rings second: a mirror is younger than its ring, so a new writer is seen alive.
     dead = sorted(writers - {ring.writer for ring in rings if ring.founded})
     if not dead:
@@ -90,19 +91,19 @@ def settle_dead(spool: SpoolFolder, rings: Sequence[RingReader]) -> int:
     with LedgerReader(spool.ledger) as ledger:
         for writer in dead:
             # Folder first, ledger second: a segment that is shipped between is met in both.
-            segments = _on_disk(spool.writers / writer) | ledger.counts(writer)
+            segments = _on_disk(spool, writer) | ledger.counts(writer)
             framed: Counter[int] = Counter()
             for segment, count in segments.items():
                 framed[segment.slot] += count
             with suppress(SpoolBusy):
-                lost += settle_mirror(spool.counters, writer, framed)
+                lost += settle_mirror(spool.disk, spool.counters, writer, framed)
     return lost
 
 
 def _counts(spool: SpoolFolder, rings: Sequence[RingReader]) -> dict[str, list[SlotCount]]:
     """Read every writer's counters: the living's own, and of the dead what their mirrors say."""
     living = {ring.writer: read(ring.counters) for ring in rings if ring.founded}
-    return dict(mirrors(spool.counters)) | living
+    return dict(mirrors(spool.disk, spool.counters)) | living
 
 
 def _pending(
@@ -111,7 +112,7 @@ def _pending(
     """Count what is in rings and segments, each record once, and not what is delivered."""
     pending: Counter[_Slot] = Counter()
     for folder in spool.writer_folders():
-        for segment, count in _on_disk(folder).items():
+        for segment, count in _on_disk(spool, folder.name).items():
             if ledger is None or not ledger.has(segment):
                 pending[segment.writer, segment.slot] += count
     for ring in rings:
@@ -124,9 +125,9 @@ def _in_ring(spool: SpoolFolder, ring: RingReader) -> Counter[_Slot]:
     """Count the records that no open segment holds yet."""
     folder = spool.writers / ring.writer
     last: dict[tuple[bytes, int], int] = {}
-    for file in segment_files(folder):
+    for file in segment_files(spool.disk, folder):
         if file.count is None:
-            held = content(file)
+            held = content(spool.disk, file)
             if held.label is not None and held.records:
                 last[held.label.stream, held.label.hour] = held.records[-1][0]
     found: Counter[_Slot] = Counter()
@@ -137,13 +138,14 @@ def _in_ring(spool: SpoolFolder, ring: RingReader) -> Counter[_Slot]:
     return found
 
 
-def _on_disk(folder: Path) -> dict[SegmentId, int]:
-    return {file.id: _records(file) for file in segment_files(folder)}
+def _on_disk(spool: SpoolFolder, writer: str) -> dict[SegmentId, int]:
+    files = segment_files(spool.disk, spool.writers / writer)
+    return {file.id: _records(spool.disk, file) for file in files}
 
 
-def _records(file: SegmentFile) -> int:
+def _records(disk: Disk, file: SegmentFile) -> int:
     if file.count is not None:
         return file.count
     with suppress(FileNotFoundError):  # sealed since it was listed: the next reading has it
-        return len(content(file).records)
+        return len(content(disk, file).records)
     return 0

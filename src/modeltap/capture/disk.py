@@ -1,14 +1,55 @@
-"""The Disk port: what capture asks of the disk under its spool, and can be refused.
+"""The Disk port: all that capture asks of the file system under its spool, and can be refused.
 
-Three calls, so that a test can fill, stall or break a disk without one. Every implementation gives
-`df`'s reading of usage: used / (used + available to us), because that is the figure that operators
-see, and Amazon's rule ("below 75 %") speaks of it.
+Every call raises `OSError` where the file system refuses. What it promises is what POSIX and ext4
+promise, and no more:
+
+* what was appended is durable after `File.sync`; a name, new, moved or gone, after `sync_folder`;
+* an append that was refused may have left some of its bytes;
+* a sync that was refused has lost what it was to make durable, and a second one says "done"
+  (fsyncgate): never ask twice;
+* usage is `df`'s: used / (used + available to us), because that is the figure that operators see,
+  and Amazon's rule ("below 75 %") speaks of it.
+
+Implementations: `SystemDisk` here, `SimulatedDisk` in `simdisk.py` (memory: page cache and durable
+state, power loss), and `FaultyDisk` in `faults.py`, which makes any of them refuse. One contract
+suite: `tests/contract/test_capture_disk.py`.
 """
 
+import fcntl
 import os
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
+
+FILE_MODE = 0o600
+FOLDER_MODE = 0o700
+
+
+class File(Protocol):
+    """A file that is open for writing; whoever opened it closes it, once."""
+
+    def append(self, data: bytes) -> None:
+        """Write all of `data` at the end."""
+        ...
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        """Write all of `data` in place."""
+        ...
+
+    def cut(self, size: int) -> None:
+        """Make the file `size` bytes long, shorter or longer (by zeros)."""
+        ...
+
+    def sync(self) -> None:
+        """Make the file's data durable."""
+        ...
+
+    def lock(self) -> None:
+        """Hold the file against others until it is closed; `BlockingIOError` if one holds it."""
+        ...
+
+    def close(self) -> None: ...
 
 
 class Disk(Protocol):
@@ -18,13 +59,86 @@ class Disk(Protocol):
         """Tell how full the file system of `folder` is, 0 … 100; about 1.5 µs."""
         ...
 
-    def write(self, fd: int, data: bytes) -> None:
-        """Append all of `data`. Raise `OSError`; how much was written is then unknown."""
+    def make_folder(self, folder: Path) -> None:
+        """Make a folder and those above it (0700); one that is there is left as it is."""
         ...
 
-    def sync(self, fd: int) -> None:
-        """Make a file's data durable. Raise `OSError`; its unsynced data are then lost."""
+    def remove_folder(self, folder: Path) -> None:
+        """Remove an empty folder."""
         ...
+
+    def files(self, folder: Path) -> list[str]:
+        """Give the names of the regular files, sorted; none where there is no folder."""
+        ...
+
+    def folders(self, folder: Path) -> list[str]:
+        """Give the names of the folders, sorted; none where there is no folder."""
+        ...
+
+    def is_file(self, path: Path) -> bool:
+        """Tell whether a regular file is there."""
+        ...
+
+    def size_and_age(self, path: Path) -> tuple[int, int]:
+        """Give a file's size in bytes and the time of its last change in ns."""
+        ...
+
+    def read(self, path: Path, bytes_max: int = -1) -> bytes:
+        """Read a file from its beginning, whole or at most so many bytes."""
+        ...
+
+    def create(self, path: Path) -> File:
+        """Make a new file (0600) and open it; `FileExistsError` if the name is taken."""
+        ...
+
+    def open(self, path: Path, *, make: bool = False) -> File:
+        """Open a file that is there, or make it; never through a link."""
+        ...
+
+    def open_folder(self, folder: Path) -> File:
+        """Open a folder, for its lock alone."""
+        ...
+
+    def rename(self, path: Path, name: Path) -> None:
+        """Give a file another name, which replaces a file that has it."""
+        ...
+
+    def unlink(self, path: Path) -> None: ...
+
+    def sync_folder(self, folder: Path) -> None:
+        """Make the names in a folder durable."""
+        ...
+
+
+class SystemFile:
+    """A descriptor; what is appended goes where this process knows the end to be."""
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._size = os.fstat(fd).st_size
+
+    def append(self, data: bytes) -> None:
+        self.write_at(self._size, data)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            written = os.pwrite(self._fd, rest, offset)
+            rest, offset = rest[written:], offset + written
+            self._size = max(self._size, offset)
+
+    def cut(self, size: int) -> None:
+        os.ftruncate(self._fd, size)
+        self._size = size
+
+    def sync(self) -> None:
+        os.fdatasync(self._fd)
+
+    def lock(self) -> None:
+        fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+    def close(self) -> None:
+        os.close(self._fd)
 
 
 class SystemDisk:
@@ -35,38 +149,54 @@ class SystemDisk:
         used = figures.f_blocks - figures.f_bfree
         return 100.0 * used / max(1, used + figures.f_bavail)
 
-    def write(self, fd: int, data: bytes) -> None:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+    def make_folder(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)
 
-    def sync(self, fd: int) -> None:
-        os.fdatasync(fd)
+    def remove_folder(self, folder: Path) -> None:
+        folder.rmdir()
+
+    def files(self, folder: Path) -> list[str]:
+        return _names(folder, lambda entry: entry.is_file(follow_symlinks=False))
+
+    def folders(self, folder: Path) -> list[str]:
+        return _names(folder, lambda entry: entry.is_dir(follow_symlinks=False))
+
+    def is_file(self, path: Path) -> bool:
+        return path.is_file() and not path.is_symlink()
+
+    def size_and_age(self, path: Path) -> tuple[int, int]:
+        figures = path.lstat()
+        return figures.st_size, figures.st_mtime_ns
+
+    def read(self, path: Path, bytes_max: int = -1) -> bytes:
+        with path.open("rb") as opened:
+            return opened.read(bytes_max)
+
+    def create(self, path: Path) -> File:
+        return SystemFile(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, FILE_MODE))
+
+    def open(self, path: Path, *, make: bool = False) -> File:
+        flags = os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if make else 0)
+        return SystemFile(os.open(path, flags, FILE_MODE))
+
+    def open_folder(self, folder: Path) -> File:
+        return SystemFile(os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW))
+
+    def rename(self, path: Path, name: Path) -> None:
+        path.rename(name)
+
+    def unlink(self, path: Path) -> None:
+        path.unlink()
+
+    def sync_folder(self, folder: Path) -> None:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
 
 
-@dataclass
-class SimulatedDisk:
-    """A disk that is as full and as broken as it is told to be; files are real ones.
-
-    `write_faults` and `sync_faults` are used up from the front, one a call; None means that the
-    call succeeds. A write that fails leaves half of its bytes, as a full disk does.
-    """
-
-    percent: float = 0.0
-    write_faults: list[int | None] = field(default_factory=list)
-    sync_faults: list[int | None] = field(default_factory=list)
-
-    def used_percent(self, folder: Path) -> float:
-        return self.percent
-
-    def write(self, fd: int, data: bytes) -> None:
-        fault = self.write_faults.pop(0) if self.write_faults else None
-        SystemDisk().write(fd, data if fault is None else data[: len(data) // 2])
-        if fault is not None:
-            raise OSError(fault, os.strerror(fault))
-
-    def sync(self, fd: int) -> None:
-        fault = self.sync_faults.pop(0) if self.sync_faults else None
-        if fault is not None:
-            raise OSError(fault, os.strerror(fault))
-        SystemDisk().sync(fd)
+def _names(folder: Path, chosen: Callable[[os.DirEntry[str]], bool]) -> list[str]:
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        return sorted(entry.name for entry in entries if chosen(entry))
+    return []

@@ -9,19 +9,21 @@
 A writer is one ring's life. Anything else in here is left alone.
 """
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from modeltap.capture.disk import Disk
 
 QUARANTINE_BYTES_MAX = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class SpoolFolder:
-    """The spool's paths."""
+    """The spool's paths, and the disk that they are on."""
 
     root: Path
+    disk: Disk
 
     @property
     def counters(self) -> Path:
@@ -42,32 +44,22 @@ class SpoolFolder:
     def make(self) -> None:
         """Make what is missing."""
         for folder in (self.root, self.counters, self.writers, self.quarantine):
-            folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        sync_folder(self.root)
+            self.disk.make_folder(folder)
+        self.disk.sync_folder(self.root)
 
     def writer_folders(self) -> Iterator[Path]:
         """Give the folders of all writers; links and files among them are passed over."""
-        if self.writers.is_dir():
-            with os.scandir(self.writers) as entries:
-                found = sorted(e.name for e in entries if e.is_dir(follow_symlinks=False))
-            yield from (self.writers / name for name in found)
+        return (self.writers / name for name in self.disk.folders(self.writers))
 
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable. Raise `OSError`."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
-
-
-def quarantine(spool: SpoolFolder, path: Path) -> None:
-    """Put a damaged segment aside; the oldest go when there is more than the bound."""
-    path.rename(spool.quarantine / f"{path.parent.name}-{path.name}")
-    files = (file for file in spool.quarantine.iterdir() if file.is_file())
-    kept = sorted(files, key=lambda file: file.lstat().st_mtime)
-    sizes = [file.lstat().st_size for file in kept]
-    while sum(sizes) > QUARANTINE_BYTES_MAX:
-        kept.pop(0).unlink()
-        sizes.pop(0)
+    def put_aside(self, path: Path) -> None:
+        """Put a damaged segment aside; the oldest go when there is more than the bound."""
+        disk = self.disk
+        disk.rename(path, self.quarantine / f"{path.parent.name}-{path.name}")
+        paths = [self.quarantine / name for name in disk.files(self.quarantine)]
+        kept = sorted((disk.size_and_age(path)[::-1], path) for path in paths)
+        total = sum(size for (_, size), _ in kept)
+        for (_, size), path in kept:
+            if total <= QUARANTINE_BYTES_MAX:
+                return
+            disk.unlink(path)
+            total -= size

@@ -9,15 +9,12 @@ If gateway, spooler and supervisor are killed at one moment, what was sampled si
 the spooler (20 ms) is neither there nor counted.
 """
 
-import fcntl
-import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from modeltap.capture.counters import SLOT_BYTES, SlotCount, read, settle, used_bytes
-from modeltap.capture.disk import Disk
-from modeltap.capture.folder import sync_folder
+from modeltap.capture.disk import Disk, File
 from modeltap.errors import SpoolBusy
 
 SUFFIX = ".page"
@@ -28,64 +25,70 @@ class Mirror:
 
     def __init__(self, folder: Path, writer: str, page: memoryview, disk: Disk) -> None:
         """Open a mirror, or make it. Raise `SpoolBusy` while another process holds it."""
-        self._fd = _open(mirror_path(folder, writer))
-        sync_folder(folder)
+        self._file = _open(disk, mirror_path(folder, writer))
+        disk.sync_folder(folder)
         self._page = page
-        self._disk = disk
         self._written = b""
         self._dirty = False
 
     def write(self) -> None:
-        """Write what has changed."""
+        """Write what has changed; a new slot is durable at once.
+
+        Else a loss of power could leave records of a slot that has no names.
+        """
         now = self._page[: used_bytes(self._page)].tobytes()
         if now != self._written:
-            _write(self._fd, now)
+            _write(self._file, now)
+            has_grown = len(now) > len(self._written)
             self._written, self._dirty = now, True
+            if has_grown:
+                self.sync()
 
     def sync(self) -> None:
         """Make durable what was written."""
         if not self._dirty:
             return
         try:
-            self._disk.sync(self._fd)
+            self._file.sync()
         except OSError:
             self._written = b""  # a failed sync loses what it covered: it is written again
             raise
         self._dirty = False
 
     def close(self) -> None:
-        os.close(self._fd)
+        self._file.close()
 
 
-def settle_mirror(folder: Path, writer: str, framed: dict[int, int]) -> int:
+def settle_mirror(disk: Disk, folder: Path, writer: str, framed: dict[int, int]) -> int:
     """Settle the counts of a writer whose ring is gone by the records found of each slot.
 
     Tell how many records are lost that were not known to be. Raise `OSError`; `SpoolBusy` while
     another process holds the mirror, whose writer then lives.
     """
     path = mirror_path(folder, writer)
-    fd = _open(path)
+    file = _open(disk, path)
     try:
-        page = bytearray(_slots(path))
+        page = bytearray(_slots(disk, path))
         lost = settle(memoryview(page), framed)
-        _write(fd, bytes(page))
-        os.fdatasync(fd)
+        _write(file, bytes(page))
+        file.sync()
     finally:
-        os.close(fd)
+        file.close()
     return lost
 
 
-def mirrors(folder: Path) -> Iterator[tuple[str, list[SlotCount]]]:
+def mirrors(disk: Disk, folder: Path) -> Iterator[tuple[str, list[SlotCount]]]:
     """Read all mirrors of a folder: (writer, its slots). What is none is passed over."""
-    for path in sorted(folder.glob(f"*{SUFFIX}")):
-        counts = read(memoryview(_slots(path)))
-        if counts:
-            yield path.stem, counts
+    for name in disk.files(folder):
+        if name.endswith(SUFFIX):
+            counts = read(memoryview(_slots(disk, folder / name)))
+            if counts:
+                yield name.removesuffix(SUFFIX), counts
 
 
-def slot_names(folder: Path, writer: str, slot: int) -> tuple[str, str]:
+def slot_names(disk: Disk, folder: Path, writer: str, slot: int) -> tuple[str, str]:
     """Give a slot's endpoint and variant; empty where the mirror is gone."""
-    counts = read(memoryview(_slots(mirror_path(folder, writer))))
+    counts = read(memoryview(_slots(disk, mirror_path(folder, writer))))
     return next(((c.endpoint, c.variant) for c in counts if c.slot == slot), ("", ""))
 
 
@@ -93,29 +96,29 @@ def mirror_path(folder: Path, writer: str) -> Path:
     return folder / f"{writer}{SUFFIX}"
 
 
-def _open(path: Path) -> int:
-    fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
+def _open(disk: Disk, path: Path) -> File:
+    file = disk.open(path, make=True)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        file.lock()
     except BlockingIOError:
-        os.close(fd)
+        file.close()
         raise SpoolBusy(f"{path.name} is held by a live spooler") from None
-    return fd
+    return file
 
 
-def _write(fd: int, page: bytes) -> None:
+def _write(file: File, page: bytes) -> None:
     """Write a page, its header last: killed within, a header never counts slots that are not there.
 
-    A slot is never torn: it does not cross a page of memory.
+    A slot is never torn: it does not cross a sector of the disk.
     """
-    os.pwrite(fd, page[SLOT_BYTES:], SLOT_BYTES)
-    os.pwrite(fd, page[:SLOT_BYTES], 0)
+    file.write_at(SLOT_BYTES, page[SLOT_BYTES:])
+    file.write_at(0, page[:SLOT_BYTES])
 
 
-def _slots(path: Path) -> bytes:
+def _slots(disk: Disk, path: Path) -> bytes:
     """Read a file's whole slots; nothing where there is no file."""
     with suppress(FileNotFoundError):
-        if path.is_file():  # a pipe would hold its reader up
-            data = path.read_bytes()
+        if disk.is_file(path):  # a pipe would hold its reader up
+            data = disk.read(path)
             return data[: len(data) // SLOT_BYTES * SLOT_BYTES]
     return b""

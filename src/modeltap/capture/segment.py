@@ -12,17 +12,14 @@ Invariants
 Format: frames (`frame.py`): HEAD, REC…, END. HEAD and END hold the label.
 """
 
-import os
 import re
 import struct
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
-from modeltap.capture.disk import Disk
-from modeltap.capture.folder import sync_folder
+from modeltap.capture.disk import Disk, File
 from modeltap.capture.frame import END, FRAME_BYTES, HEAD, Record, pack, salt_of, scan
 
 _LABEL = struct.Struct("<qI")
@@ -88,9 +85,9 @@ class Content:
     intact_bytes: int  # from the start to the first damage, or to the END frame
 
 
-def content(file: SegmentFile) -> Content:
+def content(disk: Disk, file: SegmentFile) -> Content:
     """Read a segment. Raise `OSError`."""
-    return read(file.path.read_bytes(), file)
+    return read(disk.read(file.path), file)
 
 
 def read(data: bytes, file: SegmentFile) -> Content:
@@ -105,12 +102,9 @@ def read(data: bytes, file: SegmentFile) -> Content:
     )
 
 
-def segment_files(folder: Path) -> Iterator[SegmentFile]:
+def segment_files(disk: Disk, folder: Path) -> Iterator[SegmentFile]:
     """Give a writer's segments in order of slot and sequence; other entries are passed over."""
-    names: list[str] = []
-    with suppress(FileNotFoundError), os.scandir(folder) as entries:  # a dead writer's may go
-        names = sorted(e.name for e in entries if e.is_file(follow_symlinks=False))
-    for name in names:
+    for name in disk.files(folder):
         match = _NAME.fullmatch(name)
         if match is not None and (match["count"] is None) == name.endswith(".open"):
             identity = SegmentId(folder.name, int(match["slot"]), int(match["first"]))
@@ -126,7 +120,7 @@ def _name(identity: SegmentId, hour: int) -> str:
 class Segment:
     """A segment that is being written. All calls raise `OSError` when the disk refuses."""
 
-    def __init__(self, file: SegmentFile, label: Label, disk: Disk, fd: int) -> None:
+    def __init__(self, file: SegmentFile, label: Label, disk: Disk, opened: File) -> None:
         """Use `create` or `adopt`."""
         self.path = file.path
         self.id = file.id
@@ -137,17 +131,17 @@ class Segment:
         self._safe = (0, 0)  # count and size when the ring was last released
         self._salt = file.salt
         self._disk = disk
-        self._fd = fd
+        self._opened = opened
 
     @classmethod
     def create(cls, folder: Path, identity: SegmentId, label: Label, disk: Disk) -> Self:
         """Begin a segment; its name is durable before its first record is."""
         path = folder / f"{_name(identity, label.hour)}.open"
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-        segment = cls(SegmentFile(path, identity, label.hour, None), label, disk, fd)
+        opened = disk.create(path)
+        segment = cls(SegmentFile(path, identity, label.hour, None), label, disk, opened)
         try:
             segment._write(pack(segment._salt, HEAD, identity.first, label.encode()))
-            sync_folder(folder)
+            disk.sync_folder(folder)
         except OSError:
             segment.discard()
             raise
@@ -162,20 +156,19 @@ class Segment:
         cut at the first frame that is not whole, too, and so is an END that its rename did not
         follow. A file without any record is removed; one whose records have lost their label stays.
         """
-        found = content(file)
+        found = content(disk, file)
         if not found.records:
-            file.path.unlink()
+            disk.unlink(file.path)
         if found.label is None or not found.intact_records:
             return None
         first_held = held.get((found.label.stream, found.label.hour))
         intact = found.records[: found.intact_records]
         kept = [record for record in intact if first_held is None or record[0] < first_held]
         if not kept:
-            file.path.unlink()
+            disk.unlink(file.path)
             return None
         cut = sum(FRAME_BYTES + len(payload) for _, payload in intact[len(kept) :])
-        fd = os.open(file.path, os.O_RDWR | os.O_APPEND | os.O_NOFOLLOW)
-        segment = cls(file, found.label, disk, fd)
+        segment = cls(file, found.label, disk, disk.open(file.path))
         segment._cut(len(kept), found.intact_bytes - cut)
         segment.last = kept[-1][0]
         segment.dirty = True
@@ -191,7 +184,7 @@ class Segment:
     def sync(self) -> None:
         """Make all that was appended durable. After an error only `abandon` may follow."""
         if self.dirty:
-            self._disk.sync(self._fd)
+            self._opened.sync()
             self.dirty = False
 
     def mark(self) -> None:
@@ -203,7 +196,7 @@ class Segment:
         self._write(pack(self._salt, END, self.last, self.label.encode()))
         self.sync()
         self._hand_over()
-        os.close(self._fd)
+        self._opened.close()
 
     def abandon(self) -> None:
         """Hand over what was marked, and no more: the rest is still in the ring.
@@ -219,25 +212,27 @@ class Segment:
             self._cut(count, size)
             self._hand_over()
         finally:
-            os.close(self._fd)
+            self._opened.close()
 
     def discard(self) -> None:
         """Remove a segment of which the ring has released nothing."""
-        os.close(self._fd)
-        self.path.unlink()
+        self._opened.close()
+        self._disk.unlink(self.path)
 
     def close(self) -> None:
         """Leave the segment as it is, for an adopter."""
-        os.close(self._fd)
+        self._opened.close()
 
     def _hand_over(self) -> None:
         name = _name(self.id, self.label.hour)
-        self.path.rename(self.path.with_name(f"{name}-{self.count:09d}.seal"))
-        sync_folder(self.path.parent)
+        self._disk.rename(self.path, self.path.with_name(f"{name}-{self.count:09d}.seal"))
+        self._disk.sync_folder(self.path.parent)
 
     def _write(self, data: bytes) -> None:
         try:
-            self._disk.write(self._fd, data)
+            # At the end that we know of: a refused write may have left some of its bytes behind,
+            # and a disk that refuses to cut them off, too, must not have them in the middle.
+            self._opened.write_at(self.size, data)
         except OSError:
             self._cut(self.count, self.size)
             raise
@@ -245,5 +240,5 @@ class Segment:
         self.dirty = True
 
     def _cut(self, count: int, size: int) -> None:
-        os.ftruncate(self._fd, size)
+        self._opened.cut(size)
         self.count, self.size = count, size

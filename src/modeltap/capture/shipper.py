@@ -30,6 +30,7 @@ from pathlib import Path
 
 from uuid_utils import NAMESPACE_URL, uuid5
 
+from modeltap.capture.disk import Disk
 from modeltap.capture.events import (
     Delivered,
     DeliveryResumed,
@@ -37,7 +38,7 @@ from modeltap.capture.events import (
     SegmentQuarantined,
     SegmentUnreadable,
 )
-from modeltap.capture.folder import SpoolFolder, quarantine
+from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.lines import lines
 from modeltap.capture.mirror import slot_names
@@ -107,13 +108,15 @@ class Shipper:
     def __init__(
         self,
         folder: Path,
+        disk: Disk,
         stores: Callable[[str], tuple[ObjectStore, str]],
         ledger: Ledger,
         settings: Settings,
         clock: Clock,
     ) -> None:
         """Take `stores`, which gives the bucket and key of a URI or raises `StoreRefused`."""
-        self._spool = SpoolFolder(folder)
+        self._spool = SpoolFolder(folder, disk)
+        self._disk = disk
         self._spool.make()
         self._stores = stores
         self._ledger = ledger
@@ -150,10 +153,10 @@ class Shipper:
 
     async def _ship(self, sealed: _Sealed, state: _Destination) -> bool:
         file = sealed.file
-        if not file.path.exists():
+        if not self._disk.is_file(file.path):
             return False  # shipped by another turn since it was listed
         if self._ledger.has(file.id):
-            file.path.unlink()  # killed between the row and this
+            self._disk.unlink(file.path)  # killed between the row and this
             return True
         try:
             shipment = _shipment(file, self._spool)
@@ -209,10 +212,10 @@ class Shipper:
 
     def _remove(self, file: SegmentFile, lost: int, reason: str) -> None:
         if lost:
-            quarantine(self._spool, file.path)
+            self._spool.put_aside(file.path)
             emit(SegmentQuarantined(str(file.id), reason, lost))
         else:
-            file.path.unlink()
+            self._disk.unlink(file.path)
 
     def _rest(self, destination: str, state: _Destination, error: Exception) -> None:
         """Let a destination rest: full jitter, so that many shippers do not return at once."""
@@ -233,14 +236,14 @@ class Shipper:
         self._known = {
             file.path: known[file.path] if file.path in known else self._looked_at(file)
             for folder in self._spool.writer_folders()
-            for file in segment_files(folder)
+            for file in segment_files(self._disk, folder)
             if file.count is not None
         }
         return sorted(filter(None, self._known.values()))
 
     def _looked_at(self, file: SegmentFile) -> _Sealed | None:
         try:
-            found = _label(file)
+            found = _label(self._disk, file)
         except OSError as error:
             self._pass_over(file, error)
             return None
@@ -286,10 +289,12 @@ def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
 
 def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     """Decode a segment into its object, or into none where no record or no label is left."""
-    held = content(file)
+    held = content(spool.disk, file)
     found = _placed(held)
     if found is None:
-        return _Shipment(file, *slot_names(spool.counters, file.id.writer, file.id.slot))
+        return _Shipment(
+            file, *slot_names(spool.disk, spool.counters, file.id.writer, file.id.slot)
+        )
     label, stream = found
     written = lines(held.records, stream)
     return _Shipment(
@@ -303,11 +308,10 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
     )
 
 
-def _label(file: SegmentFile) -> tuple[Label, Stream] | None:
+def _label(disk: Disk, file: SegmentFile) -> tuple[Label, Stream] | None:
     """Read where a segment goes, from its beginning or, where that is damaged, from its end."""
-    with file.path.open("rb") as opened:
-        found = _placed(read(opened.read(LABEL_BYTES), file))
-    return found or _placed(content(file))
+    found = _placed(read(disk.read(file.path, LABEL_BYTES), file))
+    return found or _placed(content(disk, file))
 
 
 def _placed(held: Content) -> tuple[Label, Stream] | None:

@@ -16,9 +16,7 @@ A disk that refuses makes the spooler rest for a second; the ring fills meanwhil
 counts what it drops.
 """
 
-import fcntl
 import math
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -26,7 +24,7 @@ from typing import Final, final
 
 from modeltap.capture.account import settle_dead
 from modeltap.capture.batch import Batch, open_batch
-from modeltap.capture.disk import Disk
+from modeltap.capture.disk import Disk, File
 from modeltap.capture.events import (
     LedgerAwaited,
     RecordsLost,
@@ -34,7 +32,7 @@ from modeltap.capture.events import (
     SpoolResumed,
     SpoolStalled,
 )
-from modeltap.capture.folder import SpoolFolder, quarantine, sync_folder
+from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.frame import HOUR_NS, first_inference_ns
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.ring import RingReader
@@ -73,7 +71,7 @@ class Spooler:
         disk: Disk,
     ) -> None:
         """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it."""
-        self._spool = SpoolFolder(folder)
+        self._spool = SpoolFolder(folder, disk)
         self._spool.make()
         self._settings = settings
         self._clock = clock
@@ -146,13 +144,13 @@ class Spooler:
         """Take up the rings whose gateway has founded them by now."""
         founded = [ring for ring in self._unfounded if ring.founded]
         for ring in founded:
-            self._lanes.append(_Lane(ring, self._spool, self._clock, self._disk))
+            self._lanes.append(_Lane(ring, self._spool, self._clock))
             self._unfounded.remove(ring)
 
     def _retire_dead(self, living: set[str]) -> None:
         for folder in self._spool.writer_folders():
             if folder.name not in living:
-                with suppress(SpoolBusy), _locked(folder):
+                with suppress(SpoolBusy), _locked(self._disk, folder):
                     self._retire(folder)
 
     def _count_lost(self) -> None:
@@ -171,29 +169,29 @@ class Spooler:
     def _retire(self, folder: Path) -> None:
         """Seal what a dead ring's records are in; drop the folder once it is empty."""
         try:
-            for segment in _adopted(folder, self._spool, self._disk, {}):
+            for segment in _adopted(folder, self._spool, {}):
                 _seal(segment)
         except OSError as error:
             self._rest(error)
         with suppress(OSError):
-            folder.rmdir()
+            self._disk.remove_folder(folder)
 
 
 class _Lane:
     """One ring and the segments that its records go to."""
 
-    def __init__(self, ring: RingReader, spool: SpoolFolder, clock: Clock, disk: Disk) -> None:
+    def __init__(self, ring: RingReader, spool: SpoolFolder, clock: Clock) -> None:
         self.writer = ring.writer
         self._ring = ring
         self._clock = clock
-        self._disk = disk
+        self._disk = disk = spool.disk
         self._folder = spool.writers / self.writer
-        self._folder.mkdir(exist_ok=True, mode=0o700)
-        sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
-        self._lock = _lock(self._folder)
+        disk.make_folder(self._folder)
+        disk.sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
+        self._lock = _lock(disk, self._folder)
         self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
         self._open: dict[_Key, _Open] = {}
-        for segment in _adopted(self._folder, spool, disk, self._held()):
+        for segment in _adopted(self._folder, spool, self._held()):
             key = segment.label.stream, segment.label.hour
             if key in self._open:  # it was given up by a failed sync, and then by its rename
                 _seal(self._open[key].segment)
@@ -251,7 +249,7 @@ class _Lane:
         for opened in self._open.values():
             opened.segment.close()
         self._mirror.close()
-        os.close(self._lock)
+        self._lock.close()
 
     def _append(self, key: _Key, group: list[Batch]) -> None:
         segment = (self._open.get(key) or self._create(key, group[0])).segment
@@ -283,15 +281,16 @@ class _Lane:
             raise
 
 
-def _adopted(folder: Path, spool: SpoolFolder, disk: Disk, held: Held) -> Iterator[Segment]:
+def _adopted(folder: Path, spool: SpoolFolder, held: Held) -> Iterator[Segment]:
     """Take over the open segments of a folder; records that nothing can place go aside."""
-    for file in segment_files(folder):
+    disk = spool.disk
+    for file in segment_files(disk, folder):
         if file.count is None:
             segment = Segment.adopt(file, held, disk)
             if segment is not None:
                 yield segment
-            elif file.path.exists():
-                quarantine(spool, file.path)
+            elif disk.is_file(file.path):
+                spool.put_aside(file.path)
 
 
 def _seal(segment: Segment) -> None:
@@ -305,21 +304,21 @@ def _seal(segment: Segment) -> None:
         raise
 
 
-def _lock(folder: Path) -> int:
+def _lock(disk: Disk, folder: Path) -> File:
     """Hold a folder for life. Raise `SpoolBusy` while another process does."""
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    opened = disk.open_folder(folder)
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        opened.lock()
     except BlockingIOError:
-        os.close(fd)
+        opened.close()
         raise SpoolBusy(f"writer folder {folder.name} is held by a live spooler") from None
-    return fd
+    return opened
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    fd = _lock(folder)
+def _locked(disk: Disk, folder: Path) -> Iterator[None]:
+    opened = _lock(disk, folder)
     try:
         yield
     finally:
-        os.close(fd)
+        opened.close()

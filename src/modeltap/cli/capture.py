@@ -9,6 +9,7 @@ from typing import Annotated
 from cyclopts import App, Parameter
 
 from modeltap.capture.account import Count, account
+from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Delivery, LedgerReader
 from modeltap.cli.running import CannotRun, HomeOption, access_key, resolve, running
@@ -28,7 +29,7 @@ def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
     for delivery in _deliveries(settings, endpoint):
         print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
     with _readable():
-        every = account(settings.layout.spool)
+        every = account(settings.layout.spool, SystemDisk())
     counts = [each for each in every if endpoint in (None, each.endpoint)]
     for count in counts:
         print(f"{count.endpoint}/{count.variant}  {' '.join(_fates([count]))}")
@@ -91,7 +92,7 @@ async def _read(stores: Stores, uri: str) -> bytes:
 
 
 def _deliveries(settings: Settings, endpoint: str | None) -> list[Delivery]:
-    path = SpoolFolder(settings.layout.spool).ledger
+    path = SpoolFolder(settings.layout.spool, SystemDisk()).ledger
     if not path.exists():
         return []
     with _readable(), LedgerReader(path) as ledger:

@@ -23,6 +23,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from modeltap.capture.account import account
+from modeltap.capture.disk import SystemDisk
 from modeltap.errors import LedgerUnreadable
 from modeltap.telemetry import meters
 
@@ -80,7 +81,7 @@ class _Capture(Collector):
             "modeltap_capture_pending", "Records on their way", labels=LABELS
         )
         with suppress(LedgerUnreadable):
-            for count in account(self._spool):
+            for count in account(self._spool, SystemDisk()):
                 variant = count.endpoint, count.variant
                 sampled.add_metric(variant, count.sampled)
                 delivered.add_metric(variant, count.delivered)

@@ -4,6 +4,7 @@ import asyncio
 import os
 
 from modeltap.auth.keyring import Keyring
+from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Ledger
 from modeltap.capture.shipper import TURNS, Shipper
@@ -24,9 +25,10 @@ async def serve(process: Process) -> None:
     settings = process.settings
     layout = settings.layout
     stores = Stores(settings, Keyring.open(layout.keys, process.clock).first())
-    spool = SpoolFolder(layout.spool)
+    disk = SystemDisk()
+    spool = SpoolFolder(layout.spool, disk)
     ledger = Ledger(spool.ledger)
-    shipper = Shipper(spool.root, stores.at, ledger, settings, process.clock)
+    shipper = Shipper(spool.root, disk, stores.at, ledger, settings, process.clock)
     tasks = Tasks(process)
     shipping = [tasks.spawn(_ship(process, shipper, number)) for number in range(TURNS)]
     await process.stopping.wait()

@@ -1,4 +1,4 @@
-"""The port over obstore: any S3-compatible store, and a store in memory for tests.
+"""The port over obstore: any S3-compatible store.
 
 Where a URI leads is decided by settings alone, never by the URI's host (threat S14): the bucket's
 name is looked up among the external buckets, and every other bucket is one of our own. S3's own
@@ -21,7 +21,6 @@ from urllib.parse import unquote
 
 import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, PreconditionError
-from obstore.store import MemoryStore as MemoryBucket
 from obstore.store import S3Store
 
 from modeltap.errors import (
@@ -58,7 +57,7 @@ BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
 class Bucket:
     """One bucket behind obstore."""
 
-    def __init__(self, store: S3Store | MemoryBucket) -> None:
+    def __init__(self, store: S3Store) -> None:
         self._store = store
 
     async def put(
@@ -141,13 +140,6 @@ class Bucket:
                 self._store, key, options={"range": span, "if_match": etag}
             )
             return bytes(await result.bytes_async())
-
-
-class MemoryStore(Bucket):
-    """A bucket in memory: the fake that the contract suite holds to the same promises."""
-
-    def __init__(self) -> None:
-        super().__init__(MemoryBucket())
 
 
 class Stores:

@@ -83,7 +83,7 @@ class House:
     """The processes of one run, and what they share."""
 
     def __init__(self, root: Path) -> None:
-        self.spool = SpoolFolder(root / "spool")
+        self.spool = SpoolFolder(root / "spool", SystemDisk())
         self.spool.make()
         self.bucket = root / "bucket"
         self.bucket.mkdir()
@@ -115,6 +115,7 @@ class House:
         ledger = Ledger(self.spool.ledger)
         return Shipper(
             self.spool.root,
+            SystemDisk(),
             lambda uri: (store, uri.removeprefix("s3://bucket/")),
             ledger,
             self.settings,
@@ -211,7 +212,7 @@ def report(house: House, root: Path) -> dict[str, object]:
             record = decode(line)
             assert record.input is not None
             delivered.append(int.from_bytes(record.input.body[:NUMBER_BYTES], "big"))
-    counts = account(house.spool.root)
+    counts = account(house.spool.root, SystemDisk())
     return {
         "acked": len(numbers),
         "acked_before_the_last_turn": max(read_numbers(root / "turned")),

@@ -8,7 +8,8 @@ from typing import Self
 
 from modeltap.capture.account import Count, account
 from modeltap.capture.counters import Counters
-from modeltap.capture.disk import SimulatedDisk
+from modeltap.capture.disk import SystemDisk
+from modeltap.capture.faults import FaultyDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.guard import Guard
 from modeltap.capture.ledger import Ledger
@@ -20,7 +21,7 @@ from modeltap.capture.spooler import Spooler
 from modeltap.clock import SimulatedClock
 from modeltap.nouns import Answer, CapturedRecord, CapturePlan, Exchange, Invocation
 from modeltap.objects.port import ObjectStore
-from modeltap.objects.remote import MemoryStore
+from modeltap.objects.simulated import SimulatedStore
 from modeltap.record import decode
 from modeltap.settings import load
 
@@ -66,12 +67,12 @@ class World:
     def __init__(
         self, root: Path, *, ring_bytes: int = 1 << 20, store: ObjectStore | None = None
     ) -> None:
-        self.spool = SpoolFolder(root)
+        self.disk = FaultyDisk(SystemDisk(), percent=0.0)
+        self.spool = SpoolFolder(root, self.disk)
         self.spool.make()
         self.clock = SimulatedClock()
-        self.disk = SimulatedDisk()
         self.settings = load(home=root)
-        self.store: ObjectStore = store or MemoryStore()
+        self.store: ObjectStore = store or SimulatedStore()
         self.ring_bytes = ring_bytes
         self.start()
 
@@ -98,7 +99,9 @@ class World:
 
     def start_shipper(self) -> None:
         self.ledger = Ledger(self.spool.ledger)
-        self.shipper = Shipper(self.spool.root, self.stores, self.ledger, self.settings, self.clock)
+        self.shipper = Shipper(
+            self.spool.root, self.disk, self.stores, self.ledger, self.settings, self.clock
+        )
 
     def stop(self) -> None:
         """Stop the house in order."""
@@ -157,7 +160,7 @@ class World:
         self.ship()
 
     def account(self) -> list[Count]:
-        return account(self.spool.root, [RingReader(self.fd)])
+        return account(self.spool.root, self.disk, [RingReader(self.fd)])
 
     @property
     def mirror(self) -> Path:

@@ -1,13 +1,13 @@
 """The disk guard's two marks, and the disk's figure."""
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 import pytest
 
-from modeltap.capture.disk import SimulatedDisk, SystemDisk
+from modeltap.capture.disk import SystemDisk
+from modeltap.capture.faults import FaultyDisk
 from modeltap.capture.guard import Guard
 from modeltap.settings import load
 
@@ -23,7 +23,7 @@ from modeltap.settings import load
 def test_hysteresis(
     percents: list[float], states: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    disk = SimulatedDisk(percents[0])
+    disk = FaultyDisk(SystemDisk(), percents[0])
     guard = Guard(disk, tmp_path, load(home=tmp_path))
     seen = []
     for percent in percents:
@@ -53,11 +53,3 @@ def test_the_figure_is_df_s() -> None:
     folder = Path(tempfile.gettempdir())
     used, free = shutil.disk_usage(folder).used, shutil.disk_usage(folder).free
     assert SystemDisk().used_percent(folder) == pytest.approx(100 * used / (used + free), abs=0.5)
-
-
-def test_a_write_is_whole(tmp_path: Path) -> None:
-    fd = os.open(tmp_path / "file", os.O_RDWR | os.O_CREAT)
-    SystemDisk().write(fd, b"x" * 100_000)
-    SystemDisk().sync(fd)
-    assert os.fstat(fd).st_size == 100_000
-    os.close(fd)

@@ -124,7 +124,7 @@ def test_the_spooler_waits_with_the_dead_until_the_ledger_is_mended(
     with World(tmp_path) as world:
         world.offer(exchange(0))
         world.deliver()
-        world.disk.write_faults = [errno.EIO]
+        world.disk.write_faults = [None, None, errno.EIO]  # the mirror takes two
         world.offer(exchange(1))  # dies in the ring
         world.turn()
         world.kill_all()
@@ -134,7 +134,7 @@ def test_the_spooler_waits_with_the_dead_until_the_ledger_is_mended(
         world.start_gateway()
         world.start_spooler()
         with pytest.raises(LedgerUnreadable):
-            account(world.spool.root)
+            account(world.spool.root, world.disk)
         world.offer(exchange(2))
         world.turn()
         world.turn(2)

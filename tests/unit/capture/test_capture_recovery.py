@@ -84,7 +84,7 @@ def test_a_dead_house_is_adopted_by_the_next(world: World) -> None:
     world.offer(exchange(0), exchange(1))
     world.turn()
     world.offer(exchange(2), exchange(3))  # still in the ring when it goes
-    world.disk.write_faults = [errno.EIO]
+    world.disk.write_faults = [None, None, errno.EIO]
     world.turn()  # the counters are mirrored, the records are not written
     world.kill_all()
     world.start()
@@ -142,7 +142,7 @@ def test_a_mirror_that_holds_anything_is_written_anew(world: World, left: bytes)
     world.start_spooler()
     world.offer(exchange(0))
     world.turn()
-    found = dict(mirrors(world.spool.counters))[world.mirror.stem]
+    found = dict(mirrors(world.disk, world.spool.counters))[world.mirror.stem]
     assert [(slot.endpoint, slot.sampled) for slot in found][1:2] == [("churn", 1)]
     world.deliver()
     assert numbers(world) == [0]
@@ -160,7 +160,7 @@ def test_a_mirror_is_half_written_at_worst(tmp_path: Path) -> None:
     whole = (tmp_path / "writer.page").read_bytes()
     for cut in range(0, len(whole), 8):
         (tmp_path / "writer.page").write_bytes(written[:256] + whole[256:cut])
-        found = [slot.endpoint for _, slots in mirrors(tmp_path) for slot in slots]
+        found = [slot.endpoint for _, slots in mirrors(SystemDisk(), tmp_path) for slot in slots]
         assert found == [""] * (cut >= 512)
     mirror.close()
 
@@ -195,7 +195,7 @@ def test_a_gateway_that_starts_late_is_met(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT, errno.EIO])
-@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("at", range(10))  # the mirror's, the segments' heads and records
 def test_a_write_that_fails_is_done_again(world: World, code: int, at: int) -> None:
     world.disk.write_faults = [None] * at + [code]
     for number in range(3):
@@ -212,7 +212,7 @@ def test_half_a_write_leaves_nothing_behind(world: World) -> None:
     """What is written after a failed write must be adopted whole."""
     world.offer(exchange(0))
     world.turn()
-    world.disk.write_faults = [errno.ENOSPC]
+    world.disk.write_faults = [None, None, errno.ENOSPC]
     world.offer(exchange(1))
     world.turn()
     world.turn(2)

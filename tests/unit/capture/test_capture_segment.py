@@ -46,7 +46,7 @@ def sealed(root: Path, records: list[tuple[int, bytes]]) -> SegmentFile:
     segment.sync()
     segment.mark()
     segment.seal()
-    (file,) = segment_files(root / WRITER)
+    (file,) = segment_files(SystemDisk(), root / WRITER)
     return file
 
 
@@ -54,7 +54,7 @@ def test_a_sealed_segment_reads_as_written(tmp_path: Path) -> None:
     file = sealed(tmp_path, RECORDS)
     assert file.path.name == "00003-0444444-000000000007-000000003.seal"
     assert (file.id, file.count) == (IDENTITY, 3)
-    found = content(file)
+    found = content(SystemDisk(), file)
     assert (found.label, list(found.records)) == (LABEL, RECORDS)
 
 
@@ -118,7 +118,7 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
     segment.close()
     cut = ends[kept] + (5 if kept < 3 else 0)
     segment.path.write_bytes(segment.path.read_bytes()[:cut])
-    (file,) = segment_files(tmp_path / WRITER)
+    (file,) = segment_files(SystemDisk(), tmp_path / WRITER)
     adopted = Segment.adopt(file, {}, SystemDisk())
     if adopted is None:
         assert kept == 0
@@ -129,8 +129,8 @@ def test_an_open_segment_is_adopted_to_its_last_whole_record(tmp_path: Path, kep
     adopted.sync()
     adopted.mark()
     adopted.seal()
-    (after,) = segment_files(tmp_path / WRITER)
-    found = content(after)
+    (after,) = segment_files(SystemDisk(), tmp_path / WRITER)
+    found = content(SystemDisk(), after)
     assert list(found.records) == [*RECORDS[:kept], (11, b"next")]
     assert after.count == kept + 1
 
@@ -142,15 +142,15 @@ def test_what_the_ring_holds_is_cut_off_at_adoption(
     segment = Segment.create(folder(tmp_path), IDENTITY, LABEL, SystemDisk())
     append(segment, *RECORDS)
     segment.close()
-    (file,) = segment_files(tmp_path / WRITER)
+    (file,) = segment_files(SystemDisk(), tmp_path / WRITER)
     adopted = Segment.adopt(file, {(LABEL.stream, LABEL.hour): first_held}, SystemDisk())
     if adopted is None:
         assert kept == 0
         assert not file.path.exists()
         return
     adopted.abandon()  # gives up nothing that the ring has released
-    (after,) = segment_files(tmp_path / WRITER)
-    assert list(content(after).records) == RECORDS[:kept]
+    (after,) = segment_files(SystemDisk(), tmp_path / WRITER)
+    assert list(content(SystemDisk(), after).records) == RECORDS[:kept]
 
 
 def test_a_name_is_taken_once(tmp_path: Path) -> None:
@@ -158,4 +158,4 @@ def test_a_name_is_taken_once(tmp_path: Path) -> None:
     with pytest.raises(FileExistsError):
         Segment.create(tmp_path / WRITER, IDENTITY, LABEL, SystemDisk())
     first.discard()
-    assert list(segment_files(tmp_path / WRITER)) == []
+    assert list(segment_files(SystemDisk(), tmp_path / WRITER)) == []

@@ -13,7 +13,8 @@ import pytest
 from capture_world import PLAN, World, exchange
 
 from modeltap.capture.counters import Drop
-from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder, quarantine
+from modeltap.capture.disk import SystemDisk
+from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder
 from modeltap.capture.frame import HEAD, pack
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.segment import Label, SegmentId, segment_files
@@ -21,7 +22,7 @@ from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
 from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
 from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
-from modeltap.objects.remote import MemoryStore
+from modeltap.objects.simulated import SimulatedStore
 
 Fault = Callable[[bool], Exception | None]
 """What a put answers instead of its own answer, by `create_only`."""
@@ -31,7 +32,7 @@ class HostileStore:
     """A bucket in memory whose puts fail as they are told, before or after they take effect."""
 
     def __init__(self) -> None:
-        self.inside = MemoryStore()
+        self.inside = SimulatedStore()
         self.before: list[Fault] = []
         self.after: list[Exception] = []
         self.puts: list[tuple[str, bytes, bool]] = []
@@ -309,7 +310,7 @@ def test_a_label_of_another_version_is_damage(world: World) -> None:
     """Whole by its checksum and not ours to read: it must not end the shipper each time."""
     seal(world, 0)
     (file,) = world.spool.writers.glob("*/*.seal")
-    (sealed,) = segment_files(file.parent)
+    (sealed,) = segment_files(world.disk, file.parent)
     label = Label(0, sealed.hour, b'{"endpoint":"churn"}').encode()
     file.write_bytes(pack(sealed.salt, HEAD, 1, label))
     assert world.ship() == 1
@@ -380,7 +381,7 @@ def test_a_uri_that_no_store_has_makes_its_records_wait(tmp_path: Path) -> None:
 
     with World(tmp_path) as world:
         seal(world, 0)
-        args = (world.spool.root, nowhere, world.ledger, world.settings, world.clock)
+        args = (world.spool.root, world.disk, nowhere, world.ledger, world.settings, world.clock)
         assert asyncio.run(Shipper(*args).turn()) == 0
         assert world.count().pending == 1
 
@@ -414,13 +415,13 @@ def test_keys_differ_by_writer_and_segment_alone(tmp_path: Path) -> None:
 
 
 def test_quarantine_is_bounded(tmp_path: Path) -> None:
-    spool = SpoolFolder(tmp_path)
+    spool = SpoolFolder(tmp_path, SystemDisk())
     spool.make()
     for number in range(3):
         path = spool.writers / f"{number}.seal"
         path.touch()
         os.truncate(path, QUARANTINE_BYTES_MAX // 2)
         os.utime(path, (number, number))
-        quarantine(spool, path)
+        spool.put_aside(path)
     kept = sorted(file.name for file in spool.quarantine.iterdir())
     assert kept == ["writers-1.seal", "writers-2.seal"]

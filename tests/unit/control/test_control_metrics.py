@@ -39,7 +39,7 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
     page.answered(*CHURN, 100, 30)
     page.answered(*CHURN, 100_000_000, 30)
     page.failed(*CHURN, Failure.MODEL)
-    spool = SpoolFolder(tmp_path / "spool")
+    spool = SpoolFolder(tmp_path / "spool", SystemDisk())
     spool.make()
     memory = memoryview(bytearray(PAGE_BYTES))
     counters = Counters(memory, lambda at, size: True)
@@ -70,7 +70,7 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
 
 
 def test_a_ledger_that_cannot_be_read_leaves_capture_out(pages: int, tmp_path: Path) -> None:
-    spool = SpoolFolder(tmp_path / "spool")
+    spool = SpoolFolder(tmp_path / "spool", SystemDisk())
     spool.make()
     spool.ledger.write_bytes(b"no database" * 1000)
     text = exposition(pages, spool.root)

@@ -1,0 +1,255 @@
+"""A file system in memory, with a page cache, a durable state, a size, and power that fails.
+
+What a program reads is the cache. What `lose_power` leaves is the durable state and, of what was
+not synced, whatever chance had written back before: each step of the journal (a name made, moved,
+gone) or not, in any order that the steps allow; each page of 4 KiB whole, or as it was, or torn
+between its sectors of 512 bytes, or, where the file had grown, zeros or garbage. That is more than
+ext4 does, so whoever survives it survives ext4. Folders are durable when they are made.
+
+A seed of the chance replays a history.
+"""
+
+import errno
+import os
+import random
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from modeltap.capture.disk import File
+
+PAGE_BYTES: Final = 4096
+SECTOR_BYTES: Final = 512
+
+
+class _Inode:
+    """A file's bytes: as they read, and as they are on the disk."""
+
+    def __init__(self) -> None:
+        self.cached = bytearray()
+        self.durable = bytearray()
+        self.dirty: set[int] = set()  # pages whose cache is not on the disk
+        self.changed_ns = 0
+        self.locked = False
+
+    def touch(self, start: int, stop: int) -> None:
+        self.dirty.update(range(start // PAGE_BYTES, -(-stop // PAGE_BYTES)))
+
+    def resize(self, size: int) -> None:
+        """Make the disk's copy so many bytes long."""
+        self.durable.extend(bytes(max(0, size - len(self.durable))))
+        del self.durable[size:]
+
+    def write_back(self) -> None:
+        self.resize(len(self.cached))
+        for page in self.dirty:
+            span = slice(page * PAGE_BYTES, (page + 1) * PAGE_BYTES)
+            self.durable[span] = self.cached[span]
+        self.dirty.clear()
+
+    def crash(self, chance: random.Random) -> None:
+        """Keep of the cache what chance had written back."""
+        before, now = len(self.durable), len(self.cached)
+        if before != now:
+            between = chance.randint(min(before, now), max(before, now))
+            self.resize(chance.choice([before, now, between]))
+        for page in sorted(self.dirty):
+            self._crash_page(page, before, chance)
+        self.cached = bytearray(self.durable)
+        self.dirty.clear()
+        self.locked = False
+
+    def _crash_page(self, page: int, before: int, chance: random.Random) -> None:
+        whole = chance.random()
+        for start in range(page * PAGE_BYTES, (page + 1) * PAGE_BYTES, SECTOR_BYTES):
+            stop = min(start + SECTOR_BYTES, len(self.durable), len(self.cached))
+            if stop <= start:
+                return
+            if whole < 0.3 or (whole < 0.7 and chance.random() < 0.5):
+                self.durable[start:stop] = self.cached[start:stop]
+            elif start >= before and chance.random() < 0.3:
+                self.durable[start:stop] = chance.randbytes(stop - start)
+
+
+class _Step(NamedTuple):
+    """One step of the journal: `path` goes, or comes with an inode, or becomes `name`."""
+
+    path: Path
+    inode: _Inode | None = None
+    name: Path | None = None
+
+    def touches(self, folder: Path) -> bool:
+        return self.path.parent == folder or (self.name is not None and self.name.parent == folder)
+
+    def apply(self, names: dict[Path, _Inode]) -> None:
+        if self.inode is not None:
+            names[self.path] = self.inode
+        elif self.path in names:
+            inode = names.pop(self.path)
+            if self.name is not None:
+                names[self.name] = inode
+
+
+class SimulatedFile:
+    """An open file of a `SimulatedDisk`."""
+
+    def __init__(self, disk: "SimulatedDisk", inode: _Inode) -> None:
+        self._disk = disk
+        self._inode = inode
+        self._holds = False
+
+    def append(self, data: bytes) -> None:
+        self.write_at(len(self._inode.cached), data)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        inode, more = self._inode, max(0, offset + len(data) - len(self._inode.cached))
+        lacking = more - self._disk.free_bytes
+        if lacking > 0:
+            data = data[: max(0, len(data) - lacking)]  # a full disk takes what it can
+        inode.cached.extend(bytes(max(0, offset - len(inode.cached))))
+        inode.cached[offset : offset + len(data)] = data
+        inode.touch(offset, offset + len(data))
+        self._disk.stamp(inode)
+        if lacking > 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def cut(self, size: int) -> None:
+        inode = self._inode
+        before = len(inode.cached)
+        inode.cached.extend(bytes(max(0, size - before)))
+        del inode.cached[size:]
+        inode.touch(min(before, size), max(before, size))
+        self._disk.stamp(inode)
+
+    def sync(self) -> None:
+        self._inode.write_back()
+
+    def forget(self) -> None:
+        """Do what a failed sync does: the pages count as clean, and are not on the disk."""
+        self._inode.dirty.clear()
+
+    def lock(self) -> None:
+        if self._inode.locked and not self._holds:
+            raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK))
+        self._inode.locked = self._holds = True
+
+    def close(self) -> None:
+        if self._holds:
+            self._inode.locked = self._holds = False
+
+
+class SimulatedDisk:
+    """One file system; its capacity counts the bytes of files."""
+
+    def __init__(self, capacity: int = 1 << 40) -> None:
+        self.capacity = capacity
+        self._folders: dict[Path, _Inode] = {}  # inodes for their locks
+        self._cached: dict[Path, _Inode] = {}
+        self._durable: dict[Path, _Inode] = {}
+        self._journal: list[_Step] = []  # what is in the cache and not durable
+        self._ticks = 0
+
+    @property
+    def free_bytes(self) -> int:
+        return max(0, self.capacity - self._used_bytes())
+
+    def stamp(self, inode: _Inode) -> None:
+        """Note that a file has changed."""
+        self._ticks += 1
+        inode.changed_ns = self._ticks
+
+    # ------------------------------------------------------------ the port
+
+    def used_percent(self, folder: Path) -> float:
+        return 100.0 * self._used_bytes() / self.capacity
+
+    def make_folder(self, folder: Path) -> None:
+        for each in (folder, *folder.parents):
+            self._folders.setdefault(each, _Inode())
+
+    def remove_folder(self, folder: Path) -> None:
+        self._folder(folder)
+        if self.files(folder) or self.folders(folder):
+            raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+        self.sync_folder(folder)  # no journal forgets names of a folder and remembers its end
+        del self._folders[folder]
+
+    def files(self, folder: Path) -> list[str]:
+        return sorted(path.name for path in self._cached if path.parent == folder)
+
+    def folders(self, folder: Path) -> list[str]:
+        return sorted(each.name for each in self._folders if each.parent == folder != each)
+
+    def is_file(self, path: Path) -> bool:
+        return path in self._cached
+
+    def size_and_age(self, path: Path) -> tuple[int, int]:
+        inode = self._inode(path)
+        return len(inode.cached), inode.changed_ns
+
+    def read(self, path: Path, bytes_max: int = -1) -> bytes:
+        cached = self._inode(path).cached
+        return bytes(cached if bytes_max < 0 else cached[:bytes_max])
+
+    def create(self, path: Path) -> File:
+        self._folder(path.parent)
+        if path in self._cached:
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        inode = _Inode()
+        self.stamp(inode)
+        self._step(_Step(path, inode))
+        return SimulatedFile(self, inode)
+
+    def open(self, path: Path, *, make: bool = False) -> File:
+        if make and path not in self._cached:
+            return self.create(path)
+        return SimulatedFile(self, self._inode(path))
+
+    def open_folder(self, folder: Path) -> File:
+        return SimulatedFile(self, self._folder(folder))
+
+    def rename(self, path: Path, name: Path) -> None:
+        self._inode(path)
+        self._folder(name.parent)
+        self._step(_Step(path, name=name))
+
+    def unlink(self, path: Path) -> None:
+        self._inode(path)
+        self._step(_Step(path))
+
+    def sync_folder(self, folder: Path) -> None:
+        self._folder(folder)
+        for step in self._journal:
+            if step.touches(folder):
+                step.apply(self._durable)
+        self._journal = [step for step in self._journal if not step.touches(folder)]
+
+    # ------------------------------------------------------------ power
+
+    def lose_power(self, chance: random.Random) -> None:
+        """Lose what was not durable, but for what chance had written back before."""
+        for step in self._journal:
+            if chance.random() < 0.5:
+                step.apply(self._durable)
+        self._journal.clear()
+        self._cached = dict(self._durable)
+        for inode in self._cached.values():
+            inode.crash(chance)
+        for inode in self._folders.values():
+            inode.locked = False
+
+    def _step(self, step: _Step) -> None:
+        step.apply(self._cached)
+        self._journal.append(step)
+
+    def _used_bytes(self) -> int:
+        return sum(len(inode.cached) for inode in self._cached.values())
+
+    def _folder(self, folder: Path) -> _Inode:
+        if folder not in self._folders:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
+        return self._folders[folder]
+
+    def _inode(self, path: Path) -> _Inode:
+        if path not in self._cached:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
+        return self._cached[path]

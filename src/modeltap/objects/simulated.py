@@ -1,0 +1,98 @@
+"""A bucket in memory, which answers as it is told: the port's fake.
+
+`fault` is asked before each put, get, head and delete. What a put wrote whose answer is lost is
+there.
+"""
+
+import hashlib
+from collections.abc import AsyncIterator, Callable, Mapping
+from enum import Enum, auto
+from pathlib import Path
+
+from modeltap.errors import (
+    ObjectExists,
+    ObjectNotFound,
+    ObjectTooLarge,
+    StoreRefused,
+    StoreUnavailable,
+)
+from modeltap.objects.port import ObjectInfo, Stored
+
+
+class Fault(Enum):
+    """How a call fails."""
+
+    DOWN = auto()  # no answer, and nothing was done
+    LOST = auto()  # no answer, and it was done
+    DENIED = auto()
+    NO_CONDITIONS = auto()  # a store that knows no "create only"
+
+
+class SimulatedStore:
+    """One bucket."""
+
+    def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
+        self.fault = fault
+        self.puts = 0  # that took effect
+        self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+    ) -> Stored:
+        fault = self._ask("put")
+        if fault is Fault.NO_CONDITIONS and create_only:
+            raise StoreRefused("501 NotImplemented")
+        if create_only and key in self._objects:
+            raise ObjectExists(key)
+        self.puts += 1
+        etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        info = ObjectInfo(key, len(data), etag, self.puts, dict(metadata or {}))
+        self._objects[key] = info, data
+        if fault is Fault.LOST:
+            raise StoreUnavailable("the answer was lost")
+        return Stored(etag)
+
+    async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
+        self._ask("get")
+        data = self._found(key)[1]
+        return data if span is None else data[span[0] : span[1]]
+
+    async def head(self, key: str) -> ObjectInfo:
+        self._ask("head")
+        return self._found(key)[0]
+
+    async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
+        for key in sorted(self._objects):
+            if key.startswith(prefix):
+                info = self._objects[key][0]
+                yield ObjectInfo(key, info.size, info.etag, info.modified_ns)
+
+    async def delete(self, key: str) -> None:
+        self._ask("delete")
+        self._objects.pop(key, None)
+
+    async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
+        data = await self.get(key)
+        if len(data) > bytes_max:
+            raise ObjectTooLarge(f"{key} is larger than {bytes_max} bytes")
+        path.touch(mode=0o600, exist_ok=False)
+        path.write_bytes(data)
+        return len(data)
+
+    def _ask(self, call: str) -> Fault | None:
+        fault = self.fault(call)
+        if fault is Fault.DOWN:
+            raise StoreUnavailable("no answer")
+        if fault is Fault.DENIED:
+            raise StoreRefused("403 AccessDenied")
+        return fault
+
+    def _found(self, key: str) -> tuple[ObjectInfo, bytes]:
+        if key not in self._objects:
+            raise ObjectNotFound(key)
+        return self._objects[key]
