@@ -11,10 +11,22 @@ bytes, no leading slash. No call retries: the caller owns the pace. The errors a
     StoreUnavailable  no answer, or a server's error; the write may or may not have happened
 """
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from modeltap.errors import StoreRefused
+
+UNNAMEABLE = re.compile(r"^$|^/|/$|//|(?:^|/)\.{1,2}(?:/|$)")
+
+
+def nameable(key: str) -> str:
+    """Give a key back; raise `StoreRefused` for one that obstore would change (`remote.py`)."""
+    if UNNAMEABLE.search(key):
+        raise StoreRefused(f"this store cannot name the key {key!r}")
+    return key
 
 
 @dataclass(frozen=True, slots=True)

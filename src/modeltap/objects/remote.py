@@ -31,7 +31,7 @@ from modeltap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
+from modeltap.objects.port import ObjectInfo, ObjectStore, Stored, nameable
 from modeltap.settings import ExternalBucket, Settings
 
 if TYPE_CHECKING:
@@ -49,7 +49,6 @@ HTTPS_FORMS = (
     re.compile(rf"https://{HOST}/{BUCKET}/(?P<key>[^?#\s]*)"),
 )
 
-UNNAMEABLE = re.compile(r"^$|^/|/$|//|(?:^|/)\.{1,2}(?:/|$)")
 BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
 """Statuses that a later try may change; 409 is a race of two conditional writes."""
 
@@ -68,7 +67,7 @@ class Bucket:
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
     ) -> Stored:
-        with _translated(_nameable(key), writing=True):
+        with _translated(nameable(key), writing=True):
             result = await obstore.put_async(
                 self._store,
                 key,
@@ -80,14 +79,14 @@ class Bucket:
         return Stored(_unquoted(result["e_tag"]))
 
     async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
-        with _translated(_nameable(key)):
+        with _translated(nameable(key)):
             result = await obstore.get_async(
                 self._store, key, options={"range": span} if span else None
             )
             return bytes(await result.bytes_async())
 
     async def head(self, key: str) -> ObjectInfo:
-        with _translated(_nameable(key)):
+        with _translated(nameable(key)):
             result = await obstore.get_async(self._store, key, options={"head": True})
         metadata = {
             name.lower(): value
@@ -109,14 +108,14 @@ class Bucket:
                     yield _info(meta, {})
 
     async def delete(self, key: str) -> None:
-        with _translated(_nameable(key)):
+        with _translated(nameable(key)):
             try:
                 await obstore.delete_async(self._store, key)
             except FileNotFoundError:
                 return  # removing what is not there is no error, in S3's own words
 
     async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
-        with _translated(_nameable(key)):
+        with _translated(nameable(key)):
             found = await obstore.get_async(self._store, key, options={"head": True})
         size, etag = int(found.meta["size"]), found.meta["e_tag"]
         if size > bytes_max:
@@ -234,12 +233,6 @@ def _reachable(host: str) -> str:
 
 
 # ---------------------------------------------------------------- obstore's values and errors
-
-
-def _nameable(key: str) -> str:
-    if UNNAMEABLE.search(key):
-        raise StoreRefused(f"this store cannot name the key {key!r}")
-    return key
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from modeltap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from modeltap.objects.port import ObjectInfo, Stored
+from modeltap.objects.port import ObjectInfo, Stored, nameable
 
 
 class Fault(Enum):
@@ -44,7 +44,7 @@ class SimulatedStore:
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
     ) -> Stored:
-        fault = self._ask("put")
+        fault = self._ask("put", key)
         if fault is Fault.NO_CONDITIONS and create_only:
             raise StoreRefused("501 NotImplemented")
         if create_only and key in self._objects:
@@ -58,12 +58,12 @@ class SimulatedStore:
         return Stored(etag)
 
     async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
-        self._ask("get")
+        self._ask("get", key)
         data = self._found(key)[1]
         return data if span is None else data[span[0] : span[1]]
 
     async def head(self, key: str) -> ObjectInfo:
-        self._ask("head")
+        self._ask("head", key)
         return self._found(key)[0]
 
     async def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
@@ -73,7 +73,7 @@ class SimulatedStore:
                 yield ObjectInfo(key, info.size, info.etag, info.modified_ns)
 
     async def delete(self, key: str) -> None:
-        self._ask("delete")
+        self._ask("delete", key)
         self._objects.pop(key, None)
 
     async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
@@ -84,7 +84,8 @@ class SimulatedStore:
         path.write_bytes(data)
         return len(data)
 
-    def _ask(self, call: str) -> Fault | None:
+    def _ask(self, call: str, key: str) -> Fault | None:
+        nameable(key)
         fault = self.fault(call)
         if fault is Fault.DOWN:
             raise StoreUnavailable("no answer")
