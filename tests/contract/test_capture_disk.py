@@ -33,14 +33,14 @@ def folder(disk: Disk, tmp_path: Path) -> Path:
 
 def write(disk: Disk, path: Path, data: bytes) -> None:
     file = disk.create(path)
-    file.append(data)
+    file.write_at(0, data)
     file.close()
 
 
 def test_what_is_appended_is_read(disk: Disk, folder: Path) -> None:
     file = disk.create(folder / "a")
-    file.append(b"x" * 100_000)
-    file.append(b"y")
+    file.write_at(0, b"x" * 100_000)
+    file.write_at(100_000, b"y")
     assert disk.read(folder / "a") == b"x" * 100_000 + b"y"
     assert disk.read(folder / "a", 3) == b"xxx"
     assert disk.size_and_age(folder / "a")[0] == 100_001
@@ -52,20 +52,20 @@ def test_a_file_is_written_in_place_and_cut(disk: Disk, folder: Path) -> None:
     file = disk.open(folder / "a", make=True)
     file.write_at(4, b"efgh")
     file.write_at(0, b"abcd")
-    file.append(b"ij")
+    file.write_at(8, b"ij")
     assert disk.read(folder / "a") == b"abcdefghij"
     file.cut(3)
-    file.append(b"X")
+    file.write_at(3, b"X")
     assert disk.read(folder / "a") == b"abcX"
     file.cut(6)
     assert disk.read(folder / "a") == b"abcX\0\0"
     file.close()
 
 
-def test_a_file_that_is_opened_again_is_appended_to(disk: Disk, folder: Path) -> None:
+def test_a_file_that_is_opened_again_keeps_its_bytes(disk: Disk, folder: Path) -> None:
     write(disk, folder / "a", b"1")
     file = disk.open(folder / "a")
-    file.append(b"2")
+    file.write_at(1, b"2")
     file.close()
     assert disk.read(folder / "a") == b"12"
 
@@ -155,14 +155,14 @@ def test_a_full_disk_takes_what_it_can(tmp_path: Path) -> None:
     disk = SimulatedDisk(capacity=10)
     disk.make_folder(tmp_path)
     file = disk.create(tmp_path / "a")
-    file.append(b"12345678")
+    file.write_at(0, b"12345678")
     with pytest.raises(OSError, match="space") as refused:
-        file.append(b"abcd")
+        file.write_at(8, b"abcd")
     assert refused.value.errno == errno.ENOSPC
     assert disk.read(tmp_path / "a") == b"12345678ab"
     assert disk.used_percent(tmp_path) == 100
     file.cut(8)
-    file.append(b"ab")
+    file.write_at(8, b"ab")
 
 
 @pytest.mark.parametrize("seed", range(200))
@@ -172,10 +172,10 @@ def test_what_was_synced_survives_a_loss_of_power(tmp_path: Path, seed: int) -> 
     disk.make_folder(tmp_path)
     data = chance.randbytes(3 * PAGE_BYTES)
     file = disk.create(tmp_path / "a")
-    file.append(data)
+    file.write_at(0, data)
     file.sync()
     disk.sync_folder(tmp_path)
-    file.append(b"more" * 3000)
+    file.write_at(len(data), b"more" * 3000)
     disk.rename(tmp_path / "a", tmp_path / "b")
     disk.create(tmp_path / "c")
     disk.lose_power(chance)
@@ -190,7 +190,7 @@ def test_what_was_not_synced_may_go_any_way(tmp_path: Path) -> None:
         disk.make_folder(tmp_path)
         file = disk.create(tmp_path / "a")
         disk.sync_folder(tmp_path)
-        file.append(b"x" * 600)
+        file.write_at(0, b"x" * 600)
         disk.lose_power(random.Random(seed))
         left = disk.read(tmp_path / "a")
         ends.add("whole" if left == b"x" * 600 else "gone" if not left else "torn")
@@ -204,7 +204,7 @@ def test_a_failed_sync_loses_its_pages_and_a_second_one_lies(tmp_path: Path) -> 
     disk.make_folder(tmp_path)
     file = disk.create(tmp_path / "a")
     disk.sync_folder(tmp_path)
-    file.append(b"x" * 600)
+    file.write_at(0, b"x" * 600)
     with pytest.raises(OSError, match="Input/output"):
         file.sync()
     file.sync()

@@ -47,28 +47,27 @@ def deleted_when_refused(patch: pytest.MonkeyPatch) -> None:
 
     def rest(self: Shipper, *_: object) -> None:
         for folder in self._spool.writer_folders():
-            for name in self._disk.files(folder):
+            for name in self._spool.disk.files(folder):
                 if name.endswith(".seal"):
-                    self._disk.unlink(folder / name)
+                    self._spool.disk.unlink(folder / name)
 
     patch.setattr(Shipper, "_rest", rest)
 
 
 def nameless_slots(patch: pytest.MonkeyPatch) -> None:
     """Leave it to the next sync to make a slot's names durable."""
-    write, sync = Mirror.write, Mirror.sync
+    write = Mirror.write
 
     def without_sync(mirror: Mirror) -> None:
         with pytest.MonkeyPatch.context() as inner:
             inner.setattr(Mirror, "sync", lambda _: None)
             write(mirror)
 
-    assert sync is Mirror.sync
     patch.setattr(Mirror, "write", without_sync)
 
 
 def all_taken_for_held(patch: pytest.MonkeyPatch) -> None:
-    """Take over a segment as if the ring held all of it."""
+    """Give a segment up as if the ring still held all of it."""
     patch.setattr(Segment, "mark", _mark_none)
 
 

@@ -2,11 +2,14 @@
 
 plan       what a `DataCaptureConfig` asks for                            pure
 offer      gateway: one finished inference into the ring                  microseconds
+batch      what goes through the ring at once
 ring       bytes of shared memory between gateway and spooler
-frame      the record on its way, packed raw
-segment    the record on disk; scan and salvage
+frame      the record as it is packed once, and stands on disk
+stream     where records go and how they are encoded
+segment    the records of a stream and hour on disk; adopted, salvaged
 spooler    rings → segments; recovery                                     own process
 shipper    sealed segments → JSON Lines objects → ledger                  own process
-counters   sampled and dropped, in mapped pages that survive `kill -9`
+counters   sampled and dropped, in the ring's memory; mirror: on disk
 account    sampled = delivered + pending + Σ dropped{reason}              reading side
+disk       the port to the file system; simdisk, faults: its fakes
 """

@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from modeltap.capture.batch import open_batch
 from modeltap.capture.counters import Drop, SlotCount, read
@@ -47,13 +46,12 @@ class Count:
         return self.sampled - self.delivered - self.pending - sum(self.dropped.values())
 
 
-def account(folder: Path, disk: Disk, rings: Sequence[RingReader] = ()) -> list[Count]:
+def account(spool: SpoolFolder, rings: Sequence[RingReader] = ()) -> list[Count]:
     """Count the records of every variant that the spool knows, in order of name.
 
     The rings are fresh readers, for this call alone; who has none (the command line) misses what a
     spooler has not moved yet: at most the last 20 ms. Raise `LedgerUnreadable`.
     """
-    spool = SpoolFolder(folder, disk)
     ledger = LedgerReader(spool.ledger) if spool.ledger.exists() else None
     pending = _pending(spool, ledger, rings)
     sampled: Counter[tuple[str, str]] = Counter()

@@ -3,8 +3,8 @@
 Every call raises `OSError` where the file system refuses. What it promises is what POSIX and ext4
 promise, and no more:
 
-* what was appended is durable after `File.sync`; a name, new, moved or gone, after `sync_folder`;
-* an append that was refused may have left some of its bytes;
+* what was written is durable after `File.sync`; a name, new, moved or gone, after `sync_folder`;
+* a write that was refused may have left some of its bytes;
 * a sync that was refused has lost what it was to make durable, and a second one says "done"
   (fsyncgate): never ask twice;
 * usage is `df`'s: used / (used + available to us), because that is the figure that operators see,
@@ -29,12 +29,8 @@ FOLDER_MODE = 0o700
 class File(Protocol):
     """A file that is open for writing; whoever opened it closes it, once."""
 
-    def append(self, data: bytes) -> None:
-        """Write all of `data` at the end."""
-        ...
-
     def write_at(self, offset: int, data: bytes) -> None:
-        """Write all of `data` in place."""
+        """Write all of `data` from `offset` on, over what is there or after its end."""
         ...
 
     def cut(self, size: int) -> None:
@@ -111,25 +107,19 @@ class Disk(Protocol):
 
 
 class SystemFile:
-    """A descriptor; what is appended goes where this process knows the end to be."""
+    """A descriptor."""
 
     def __init__(self, fd: int) -> None:
         self._fd = fd
-        self._size = os.fstat(fd).st_size
-
-    def append(self, data: bytes) -> None:
-        self.write_at(self._size, data)
 
     def write_at(self, offset: int, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             written = os.pwrite(self._fd, rest, offset)
             rest, offset = rest[written:], offset + written
-            self._size = max(self._size, offset)
 
     def cut(self, size: int) -> None:
         os.ftruncate(self._fd, size)
-        self._size = size
 
     def sync(self) -> None:
         os.fdatasync(self._fd)

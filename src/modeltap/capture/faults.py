@@ -1,7 +1,7 @@
 """A disk that refuses: any disk, whose calls fail as a list or a plan says.
 
-Calls are told apart by kind: `write` (append, write_at), `sync` (of files), `folder`
-(sync_folder), `create` (create, open), `rename`, `unlink`, `cut`, `read`.
+Calls are told apart by kind: `write`, `sync` (of files), `folder` (sync_folder), `create` (create,
+open), `rename`, `unlink`, `cut`, `read`.
 """
 
 import os
@@ -34,7 +34,6 @@ class FaultyDisk:
     write_faults: list[int | None] = field(default_factory=list)
     sync_faults: list[int | None] = field(default_factory=list)
     plan: Plan = _none
-    calls: int = 0
     _opened: list[File] = field(default_factory=list)
 
     def die(self) -> None:
@@ -43,8 +42,7 @@ class FaultyDisk:
             self._opened.pop().close()
 
     def ask(self, kind: str) -> None:
-        """Count a call; raise the `OSError` that it is refused with."""
-        self.calls += 1
+        """Raise the `OSError` that a call is refused with."""
         listed = {"write": self.write_faults, "sync": self.sync_faults}.get(kind)
         fault = listed.pop(0) if listed else self.plan(kind)
         if fault is not None:
@@ -108,14 +106,6 @@ class _FaultyFile:
     def __init__(self, disk: FaultyDisk, inside: File) -> None:
         self._disk = disk
         self._inside = inside
-
-    def append(self, data: bytes) -> None:
-        try:
-            self._disk.ask("write")
-        except OSError:
-            self._inside.append(data[: len(data) // 2])
-            raise
-        self._inside.append(data)
 
     def write_at(self, offset: int, data: bytes) -> None:
         try:

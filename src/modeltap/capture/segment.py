@@ -12,6 +12,7 @@ Invariants
 Format: frames (`frame.py`): HEAD, REC…, END. HEAD and END hold the label.
 """
 
+import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
@@ -117,6 +118,17 @@ def _name(identity: SegmentId, hour: int) -> str:
     return f"{identity.slot:05d}-{hour:07d}-{identity.first:012d}"
 
 
+def _released(found: Content, held: Held) -> tuple[tuple[Record, ...], int]:
+    """Give the intact records that no ring holds any more, and where they end."""
+    if found.label is None:
+        return found.records[: found.intact_records], found.intact_bytes
+    first_held = held.get((found.label.stream, found.label.hour), math.inf)
+    intact = found.records[: found.intact_records]
+    kept = tuple(record for record in intact if record[0] < first_held)
+    cut = sum(FRAME_BYTES + len(payload) for _, payload in intact[len(kept) :])
+    return kept, found.intact_bytes - cut
+
+
 class Segment:
     """A segment that is being written. All calls raise `OSError` when the disk refuses."""
 
@@ -127,7 +139,7 @@ class Segment:
         self.label = label
         self.last = 0  # sequence number of the last record
         self.count = self.size = 0
-        self.dirty = False
+        self._dirty = False
         self._safe = (0, 0)  # count and size when the ring was last released
         self._salt = file.salt
         self._disk = disk
@@ -157,21 +169,15 @@ class Segment:
         follow. A file without any record is removed; one whose records have lost their label stays.
         """
         found = content(disk, file)
-        if not found.records:
+        kept, size = _released(found, held)
+        if not kept and (found.intact_records or not found.records):
             disk.unlink(file.path)
-        if found.label is None or not found.intact_records:
+        if found.label is None or not kept:
             return None
-        first_held = held.get((found.label.stream, found.label.hour))
-        intact = found.records[: found.intact_records]
-        kept = [record for record in intact if first_held is None or record[0] < first_held]
-        if not kept:
-            disk.unlink(file.path)
-            return None
-        cut = sum(FRAME_BYTES + len(payload) for _, payload in intact[len(kept) :])
         segment = cls(file, found.label, disk, disk.open(file.path))
-        segment._cut(len(kept), found.intact_bytes - cut)
+        segment._cut(len(kept), size)
         segment.last = kept[-1][0]
-        segment.dirty = True
+        segment._dirty = True
         segment.mark()
         return segment
 
@@ -183,9 +189,9 @@ class Segment:
 
     def sync(self) -> None:
         """Make all that was appended durable. After an error only `abandon` may follow."""
-        if self.dirty:
+        if self._dirty:
             self._opened.sync()
-            self.dirty = False
+            self._dirty = False
 
     def mark(self) -> None:
         """Note that the ring has released all that is in here."""
@@ -237,7 +243,7 @@ class Segment:
             self._cut(self.count, self.size)
             raise
         self.size += len(data)
-        self.dirty = True
+        self._dirty = True
 
     def _cut(self, count: int, size: int) -> None:
         self._opened.cut(size)

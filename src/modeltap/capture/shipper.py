@@ -107,17 +107,15 @@ class Shipper:
 
     def __init__(
         self,
-        folder: Path,
-        disk: Disk,
+        spool: SpoolFolder,
         stores: Callable[[str], tuple[ObjectStore, str]],
         ledger: Ledger,
         settings: Settings,
         clock: Clock,
     ) -> None:
         """Take `stores`, which gives the bucket and key of a URI or raises `StoreRefused`."""
-        self._spool = SpoolFolder(folder, disk)
-        self._disk = disk
-        self._spool.make()
+        self._spool = spool
+        spool.make()
         self._stores = stores
         self._ledger = ledger
         self._rest_seconds_max = settings.capture_retry_seconds_max
@@ -153,10 +151,10 @@ class Shipper:
 
     async def _ship(self, sealed: _Sealed, state: _Destination) -> bool:
         file = sealed.file
-        if not self._disk.is_file(file.path):
+        if not self._spool.disk.is_file(file.path):
             return False  # shipped by another turn since it was listed
         if self._ledger.has(file.id):
-            self._disk.unlink(file.path)  # killed between the row and this
+            self._spool.disk.unlink(file.path)  # killed between the row and this
             return True
         try:
             shipment = _shipment(file, self._spool)
@@ -215,7 +213,7 @@ class Shipper:
             self._spool.put_aside(file.path)
             emit(SegmentQuarantined(str(file.id), reason, lost))
         else:
-            self._disk.unlink(file.path)
+            self._spool.disk.unlink(file.path)
 
     def _rest(self, destination: str, state: _Destination, error: Exception) -> None:
         """Let a destination rest: full jitter, so that many shippers do not return at once."""
@@ -236,14 +234,14 @@ class Shipper:
         self._known = {
             file.path: known[file.path] if file.path in known else self._looked_at(file)
             for folder in self._spool.writer_folders()
-            for file in segment_files(self._disk, folder)
+            for file in segment_files(self._spool.disk, folder)
             if file.count is not None
         }
         return sorted(filter(None, self._known.values()))
 
     def _looked_at(self, file: SegmentFile) -> _Sealed | None:
         try:
-            found = _label(self._disk, file)
+            found = _label(self._spool.disk, file)
         except OSError as error:
             self._pass_over(file, error)
             return None

@@ -97,9 +97,6 @@ class SimulatedFile:
         self._inode = inode
         self._holds = False
 
-    def append(self, data: bytes) -> None:
-        self.write_at(len(self._inode.cached), data)
-
     def write_at(self, offset: int, data: bytes) -> None:
         inode, more = self._inode, max(0, offset + len(data) - len(self._inode.cached))
         lacking = more - self._disk.free_bytes

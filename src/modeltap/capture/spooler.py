@@ -65,17 +65,15 @@ class Spooler:
     def __init__(
         self,
         rings: Sequence[RingReader],
-        folder: Path,
+        spool: SpoolFolder,
         settings: Settings,
         clock: Clock,
-        disk: Disk,
     ) -> None:
         """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it."""
-        self._spool = SpoolFolder(folder, disk)
-        self._spool.make()
+        self._spool = spool
+        spool.make()
         self._settings = settings
         self._clock = clock
-        self._disk = disk
         self._rings = rings
         self._unfounded = list(rings)
         self._lanes: list[_Lane] = []
@@ -150,7 +148,7 @@ class Spooler:
     def _retire_dead(self, living: set[str]) -> None:
         for folder in self._spool.writer_folders():
             if folder.name not in living:
-                with suppress(SpoolBusy), _locked(self._disk, folder):
+                with suppress(SpoolBusy), _locked(self._spool.disk, folder):
                     self._retire(folder)
 
     def _count_lost(self) -> None:
@@ -174,7 +172,7 @@ class Spooler:
         except OSError as error:
             self._rest(error)
         with suppress(OSError):
-            self._disk.remove_folder(folder)
+            self._spool.disk.remove_folder(folder)
 
 
 class _Lane:

@@ -29,7 +29,7 @@ def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
     for delivery in _deliveries(settings, endpoint):
         print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
     with _readable():
-        every = account(settings.layout.spool, SystemDisk())
+        every = account(_spool(settings))
     counts = [each for each in every if endpoint in (None, each.endpoint)]
     for count in counts:
         print(f"{count.endpoint}/{count.variant}  {' '.join(_fates([count]))}")
@@ -91,8 +91,12 @@ async def _read(stores: Stores, uri: str) -> bytes:
         raise CannotRun(f"{uri}: {error}") from None
 
 
+def _spool(settings: Settings) -> SpoolFolder:
+    return SpoolFolder(settings.layout.spool, SystemDisk())
+
+
 def _deliveries(settings: Settings, endpoint: str | None) -> list[Delivery]:
-    path = SpoolFolder(settings.layout.spool, SystemDisk()).ledger
+    path = _spool(settings).ledger
     if not path.exists():
         return []
     with _readable(), LedgerReader(path) as ledger:

@@ -15,7 +15,6 @@ cannot be read leaves the capture families out: unknown is not zero.
 from collections.abc import Iterator
 from contextlib import suppress
 from itertools import accumulate
-from pathlib import Path
 
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
@@ -23,7 +22,7 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from modeltap.capture.account import account
-from modeltap.capture.disk import SystemDisk
+from modeltap.capture.folder import SpoolFolder
 from modeltap.errors import LedgerUnreadable
 from modeltap.telemetry import meters
 
@@ -36,7 +35,7 @@ KINDS = {
 }
 
 
-def exposition(pages: int, spool: Path) -> bytes:
+def exposition(pages: int, spool: SpoolFolder) -> bytes:
     """Give the text, of the gateways' meters and of the spool. Blocks for the spool's files."""
     registry = CollectorRegistry()
     registry.register(_Invocations(pages))
@@ -67,7 +66,7 @@ class _Invocations(Collector):
 
 
 class _Capture(Collector):
-    def __init__(self, spool: Path) -> None:
+    def __init__(self, spool: SpoolFolder) -> None:
         self._spool = spool
 
     def describe(self) -> Iterator[Metric]:
@@ -81,7 +80,7 @@ class _Capture(Collector):
             "modeltap_capture_pending", "Records on their way", labels=LABELS
         )
         with suppress(LedgerUnreadable):
-            for count in account(self._spool, SystemDisk()):
+            for count in account(self._spool):
                 variant = count.endpoint, count.variant
                 sampled.add_metric(variant, count.sampled)
                 delivered.add_metric(variant, count.delivered)

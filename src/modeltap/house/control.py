@@ -13,6 +13,8 @@ from starlette.routing import Route
 from uvicorn._types import ASGIApplication
 
 from modeltap.auth.keyring import Keyring
+from modeltap.capture.disk import SystemDisk
+from modeltap.capture.folder import SpoolFolder
 from modeltap.control.launching import Launching
 from modeltap.control.metrics import CONTENT_TYPE, exposition
 from modeltap.control.publish import Publisher
@@ -61,7 +63,8 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
-    metrics = UvicornProtocol(_metrics(process.assignment.fds["meters"], layout.spool), clock)
+    spool = SpoolFolder(layout.spool, SystemDisk())
+    metrics = UvicornProtocol(_metrics(process.assignment.fds["meters"], spool), clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
     process.ready()
@@ -75,7 +78,7 @@ async def serve(process: Process) -> None:
     store.close()
 
 
-def _metrics(pages: int, spool: Path) -> ASGIApplication:
+def _metrics(pages: int, spool: SpoolFolder) -> ASGIApplication:
     """Make the application of the metrics port: `/metrics`, for Prometheus."""
 
     async def metrics(_: Request) -> Response:

@@ -25,10 +25,9 @@ async def serve(process: Process) -> None:
     settings = process.settings
     layout = settings.layout
     stores = Stores(settings, Keyring.open(layout.keys, process.clock).first())
-    disk = SystemDisk()
-    spool = SpoolFolder(layout.spool, disk)
+    spool = SpoolFolder(layout.spool, SystemDisk())
     ledger = Ledger(spool.ledger)
-    shipper = Shipper(spool.root, disk, stores.at, ledger, settings, process.clock)
+    shipper = Shipper(spool, stores.at, ledger, settings, process.clock)
     tasks = Tasks(process)
     shipping = [tasks.spawn(_ship(process, shipper, number)) for number in range(TURNS)]
     await process.stopping.wait()

@@ -1,7 +1,6 @@
 """The store process: embedded buckets and the detour, on the bulk port; sole holder of the CA."""
 
 import asyncio
-import os
 
 from modeltap.auth.authority import Authority
 from modeltap.auth.keyring import Keyring
@@ -17,14 +16,11 @@ from modeltap.objects.buckets import Buckets
 from modeltap.objects.multipart import Uploads
 
 EXPIRY_SECONDS = 3600.0
-NICENESS = 10
-"""Bulk yields to inference."""
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 async def serve(process: Process) -> None:
     """Serve S3 on the bulk port and, behind the gateways, on a Unix socket."""
-    os.nice(NICENESS)
     settings, clock = process.settings, process.clock
     authority = Authority.open(settings.layout.keys, now=utc(clock.now_ns()))
     authority.bundle()

@@ -33,7 +33,7 @@ class SimulatedStore:
 
     def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
         self.fault = fault
-        self.puts = 0  # that took effect
+        self._changes = 0  # the time of an object
         self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
 
     async def put(
@@ -49,9 +49,9 @@ class SimulatedStore:
             raise StoreRefused("501 NotImplemented")
         if create_only and key in self._objects:
             raise ObjectExists(key)
-        self.puts += 1
+        self._changes += 1
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
-        info = ObjectInfo(key, len(data), etag, self.puts, dict(metadata or {}))
+        info = ObjectInfo(key, len(data), etag, self._changes, dict(metadata or {}))
         self._objects[key] = info, data
         if fault is Fault.LOST:
             raise StoreUnavailable("the answer was lost")

@@ -108,14 +108,13 @@ class House:
 
     def make_spooler(self, fd: int | None) -> Spooler:
         rings = [] if fd is None else [RingReader(fd)]
-        return Spooler(rings, self.spool.root, self.settings, self.clock, SystemDisk())
+        return Spooler(rings, self.spool, self.settings, self.clock)
 
     def make_shipper(self) -> Shipper:
         store: ObjectStore = FolderStore(self.bucket)
         ledger = Ledger(self.spool.ledger)
         return Shipper(
-            self.spool.root,
-            SystemDisk(),
+            self.spool,
             lambda uri: (store, uri.removeprefix("s3://bucket/")),
             ledger,
             self.settings,
@@ -212,7 +211,7 @@ def report(house: House, root: Path) -> dict[str, object]:
             record = decode(line)
             assert record.input is not None
             delivered.append(int.from_bytes(record.input.body[:NUMBER_BYTES], "big"))
-    counts = account(house.spool.root, SystemDisk())
+    counts = account(house.spool)
     return {
         "acked": len(numbers),
         "acked_before_the_last_turn": max(read_numbers(root / "turned")),

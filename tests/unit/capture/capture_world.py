@@ -95,13 +95,11 @@ class World:
 
     def start_spooler(self) -> None:
         ring = RingReader(self.fd)
-        self.spooler = Spooler([ring], self.spool.root, self.settings, self.clock, self.disk)
+        self.spooler = Spooler([ring], self.spool, self.settings, self.clock)
 
     def start_shipper(self) -> None:
         self.ledger = Ledger(self.spool.ledger)
-        self.shipper = Shipper(
-            self.spool.root, self.disk, self.stores, self.ledger, self.settings, self.clock
-        )
+        self.shipper = Shipper(self.spool, self.stores, self.ledger, self.settings, self.clock)
 
     def stop(self) -> None:
         """Stop the house in order."""
@@ -160,7 +158,7 @@ class World:
         self.ship()
 
     def account(self) -> list[Count]:
-        return account(self.spool.root, self.disk, [RingReader(self.fd)])
+        return account(self.spool, [RingReader(self.fd)])
 
     @property
     def mirror(self) -> Path:

@@ -134,7 +134,7 @@ def test_the_spooler_waits_with_the_dead_until_the_ledger_is_mended(
         world.start_gateway()
         world.start_spooler()
         with pytest.raises(LedgerUnreadable):
-            account(world.spool.root, world.disk)
+            account(world.spool)
         world.offer(exchange(2))
         world.turn()
         world.turn(2)

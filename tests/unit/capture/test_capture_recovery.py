@@ -12,6 +12,7 @@ from capture_world import World, exchange
 
 from modeltap.capture.counters import PAGE_BYTES, SLOTS_FULL, Counters, Drop
 from modeltap.capture.disk import SystemDisk
+from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.mirror import Mirror, mirrors
 from modeltap.capture.ring import DATA_AT
 from modeltap.capture.spooler import Spooler
@@ -363,5 +364,6 @@ def test_junk_in_the_spool_is_left_alone(world: World, tmp_path: Path) -> None:
 def test_the_spooler_makes_its_folders(tmp_path: Path) -> None:
     with World(tmp_path / "first") as world:
         fresh = tmp_path / "second"
-        Spooler([], fresh, world.settings, world.clock, world.disk).close()
+        spool = SpoolFolder(fresh, world.disk)
+        Spooler([], spool, world.settings, world.clock).close()
         assert {entry.name for entry in fresh.iterdir()} == {"counters", "writers", "quarantine"}

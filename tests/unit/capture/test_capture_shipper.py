@@ -4,7 +4,7 @@ import asyncio
 import ctypes
 import os
 import re
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -21,18 +21,18 @@ from modeltap.capture.segment import Label, SegmentId, segment_files
 from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
 from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
-from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
+from modeltap.objects.port import ObjectStore, Stored
 from modeltap.objects.simulated import SimulatedStore
 
 Fault = Callable[[bool], Exception | None]
 """What a put answers instead of its own answer, by `create_only`."""
 
 
-class HostileStore:
+class HostileStore(SimulatedStore):
     """A bucket in memory whose puts fail as they are told, before or after they take effect."""
 
     def __init__(self) -> None:
-        self.inside = SimulatedStore()
+        super().__init__()
         self.before: list[Fault] = []
         self.after: list[Exception] = []
         self.puts: list[tuple[str, bytes, bool]] = []
@@ -49,25 +49,10 @@ class HostileStore:
         fault = self.before.pop(0)(create_only) if self.before else None
         if fault is not None:
             raise fault
-        stored = await self.inside.put(key, data, metadata=metadata, create_only=create_only)
+        stored = await super().put(key, data, metadata=metadata, create_only=create_only)
         if self.after:
             raise self.after.pop(0)
         return stored
-
-    async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
-        return await self.inside.get(key, span)
-
-    async def head(self, key: str) -> ObjectInfo:
-        return await self.inside.head(key)
-
-    def list(self, prefix: str = "") -> AsyncIterator[ObjectInfo]:
-        return self.inside.list(prefix)
-
-    async def delete(self, key: str) -> None:
-        await self.inside.delete(key)
-
-    async def fetch(self, key: str, path: Path, bytes_max: int) -> int:
-        return await self.inside.fetch(key, path, bytes_max)
 
 
 class SilentStore(HostileStore):
@@ -203,7 +188,7 @@ def test_a_key_that_is_taken_is_never_overwritten(
     world.ship()
     key, data, _ = store.puts[0]
     another = b"x" * (len(data) + longer)
-    asyncio.run(store.inside.put(key, another))
+    asyncio.run(SimulatedStore.put(store, key, another))
     world.clock.advance(2)
     assert world.ship() == 1
     assert asyncio.run(store.get(key)) == another
@@ -381,7 +366,7 @@ def test_a_uri_that_no_store_has_makes_its_records_wait(tmp_path: Path) -> None:
 
     with World(tmp_path) as world:
         seal(world, 0)
-        args = (world.spool.root, world.disk, nowhere, world.ledger, world.settings, world.clock)
+        args = (world.spool, nowhere, world.ledger, world.settings, world.clock)
         assert asyncio.run(Shipper(*args).turn()) == 0
         assert world.count().pending == 1
 

@@ -116,7 +116,7 @@ class CaptureAndTwin(RuleBasedStateMachine):
     def house_dies(self) -> None:
         self.mend()
         self.doubtful |= self.offered
-        mirrored = account(self.world.spool.root, self.world.disk)
+        mirrored = account(self.world.spool)
         self.uncounted += _sampled(self.world.account()) - _sampled(mirrored)
         self.world.kill_all()
         self.world.start()

@@ -49,7 +49,7 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
     counters.drop(slot, Drop.QUEUE_FULL, 1)
     mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
     mirror.write()
-    found = samples(exposition(pages, spool.root))
+    found = samples(exposition(pages, spool))
     mirror.close()
 
     def value(name: str, **labels: str) -> float:
@@ -73,10 +73,10 @@ def test_a_ledger_that_cannot_be_read_leaves_capture_out(pages: int, tmp_path: P
     spool = SpoolFolder(tmp_path / "spool", SystemDisk())
     spool.make()
     spool.ledger.write_bytes(b"no database" * 1000)
-    text = exposition(pages, spool.root)
+    text = exposition(pages, spool)
     assert b"modeltap_capture" not in text
     assert b"modeltap_invocations" in text
 
 
 def test_a_house_without_traffic_has_a_page(pages: int, tmp_path: Path) -> None:
-    assert samples(exposition(pages, tmp_path)) == {}
+    assert samples(exposition(pages, SpoolFolder(tmp_path, SystemDisk()))) == {}
