@@ -10,6 +10,7 @@ segment    the records of a stream and hour on disk; adopted, salvaged
 spooler    rings → segments; recovery                                     own process
 shipper    sealed segments → JSON Lines objects → ledger                  own process
 counters   sampled and dropped, in the ring's memory; mirror: on disk
+numbers    sets of sequence numbers, to tell a hole by                    pure
 account    sampled = delivered + pending + Σ dropped{reason}              reading side
 disk       the port to the file system; simdisk, faults: its fakes
 """

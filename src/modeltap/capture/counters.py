@@ -5,9 +5,12 @@ any instruction, and so that no disk holds up an offer: a store into a mapped fi
 as its file system is frozen. The spooler mirrors them to a file (`mirror.py`). Every counter is one
 aligned word with one writer.
 
+    eligible   answers that a plan would capture, sampled or not
     sampled    taken at the sampling decision; also the sequence number of that record
     framed     moved into the ring
     dropped    by reason; `crash` is what was sampled and had no fate when the writer died
+    late       answers that did not wait any longer for their record to be durable
+    closed     1 while the endpoint has too much in the spool; the spooler's word
 
 `sampled = framed + Σ dropped` whenever nothing is gathered or waits. Readers add up all writers.
 
@@ -17,7 +20,8 @@ bytes (the service model's bound).
 
 Format, little-endian words of 8 bytes; a slot is 256 bytes:
 
-    slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason …
+    slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason (11)
+            · eligible · late · closed
     page    header slot: magic · slots in use; then slots 0 … 4094
 """
 
@@ -43,17 +47,25 @@ class Drop(StrEnum):
     RECORD_TOO_LARGE = "record_too_large"
     SLOTS_FULL = "slots_full"
     CRASH = "crash"
+    SPOOL_LIMIT = "spool_limit"
     CORRUPT = "corrupt"
+    POISON = "poison"
+    KEY_TAKEN = "key_taken"
 
 
-_REASONS: Final[list[Drop]] = [reason for reason in Drop if reason is not Drop.CORRUPT]
-"""Those that a writer counts; the ledger counts the corrupt."""
+LEDGER_REASONS: Final = (Drop.CORRUPT, Drop.POISON, Drop.KEY_TAKEN)
+"""Those that the ledger counts, a segment each; a writer counts the others."""
+
+_REASONS: Final[list[Drop]] = [reason for reason in Drop if reason not in LEDGER_REASONS]
 
 _WORD: Final = 8
 _USED: Final = 1
 _SAMPLED: Final = 0
 _FRAMED: Final = 1
 _DROPPED: Final = 2
+_ELIGIBLE: Final = 13
+_LATE: Final = 14
+_CLOSED: Final = 15
 _SLOT_WORDS: Final = SLOT_BYTES // _WORD
 _COUNTS: Final = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
 _FIRST_SAMPLED: Final = (
@@ -75,6 +87,9 @@ class SlotCount:
     sampled: int
     framed: int
     dropped: dict[Drop, int]
+    eligible: int
+    late: int
+    closed: bool
 
 
 @final
@@ -102,6 +117,18 @@ class Counters:
         if not fits or used == SLOTS_MAX or not self._allocate((used + 1) * SLOT_BYTES, SLOT_BYTES):
             return SLOTS_FULL
         return self._add(endpoint, variant)
+
+    def eligible(self, slot: int) -> None:
+        """Count an answer that a plan would capture, whether it is sampled or not."""
+        self._words[slot * _SLOT_WORDS + _SLOT_WORDS + _COUNTS + _ELIGIBLE] += 1
+
+    def late(self, slot: int) -> None:
+        """Count an answer that was given before its record was durable."""
+        self._words[_at(slot) + _LATE] += 1
+
+    def closed(self, slot: int) -> bool:
+        """Tell whether the endpoint has too much in the spool."""
+        return self._words[slot * _SLOT_WORDS + _SLOT_WORDS + _COUNTS + _CLOSED] != 0
 
     def sample(self, slot: int) -> int:
         """Count a record as sampled and give its sequence number, from 1."""
@@ -155,6 +182,11 @@ def read(page: memoryview) -> list[SlotCount]:
     return [_count(page, words, slot) for slot in range(used_bytes(page) // SLOT_BYTES - 1)]
 
 
+def close(page: memoryview, slot: int, *, closed: bool) -> None:
+    """Say whether a slot's endpoint has too much in the spool: the spooler's word alone."""
+    page.cast("Q")[_at(slot) + _CLOSED] = int(closed)
+
+
 def settle(page: memoryview, framed: dict[int, int]) -> int:
     """Count as lost (`crash`) what has no fate, by the records found of each slot.
 
@@ -187,6 +219,9 @@ def _count(page: memoryview, words: memoryview, slot: int) -> SlotCount:
         words[at + _SAMPLED],
         words[at + _FRAMED],
         dropped,
+        words[at + _ELIGIBLE],
+        words[at + _LATE],
+        words[at + _CLOSED] != 0,
     )
 
 
