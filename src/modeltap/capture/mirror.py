@@ -5,6 +5,9 @@ has read a batch out of the ring and before it appends that batch, and syncs it 
 segments: so what stands on disk is never more than what its mirror says was sampled. A writer whose
 ring is gone has nothing but its mirror, which is then settled by what the disk holds.
 
+Format: the page, with a CRC32C of each slot in the slot's word `counters.CHECK`. A loss of power
+can leave anything in the place of a slot that was never synced: it then counts as not there.
+
 If gateway, spooler and supervisor are killed at one moment, what was sampled since the last turn of
 the spooler (20 ms) is neither there nor counted.
 """
@@ -13,11 +16,14 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from modeltap.capture.counters import SLOT_BYTES, SlotCount, read, settle, used_bytes
+from crc32c import crc32c
+
+from modeltap.capture.counters import CHECK, SLOT_BYTES, SlotCount, read, settle, used_bytes
 from modeltap.capture.disk import Disk, File
 from modeltap.errors import SpoolBusy
 
 SUFFIX = ".page"
+WORD_BYTES = 8
 
 
 class Mirror:
@@ -111,14 +117,38 @@ def _write(file: File, page: bytes) -> None:
 
     A slot is never torn: it does not cross a sector of the disk.
     """
-    file.write_at(SLOT_BYTES, page[SLOT_BYTES:])
-    file.write_at(0, page[:SLOT_BYTES])
+    checked = bytearray(page)
+    for start in range(SLOT_BYTES, len(page), SLOT_BYTES):
+        _check_word(checked, start)[:] = _checksum(page, start)
+    file.write_at(SLOT_BYTES, bytes(checked[SLOT_BYTES:]))
+    file.write_at(0, bytes(checked[:SLOT_BYTES]))
 
 
 def _slots(disk: Disk, path: Path) -> bytes:
-    """Read a file's whole slots; nothing where there is no file."""
+    """Read a file's whole slots, those that are none as zeros; nothing where there is no file."""
     with suppress(FileNotFoundError):
         if disk.is_file(path):  # a pipe would hold its reader up
             data = disk.read(path)
-            return data[: len(data) // SLOT_BYTES * SLOT_BYTES]
+            return _good(data[: len(data) // SLOT_BYTES * SLOT_BYTES])
     return b""
+
+
+def _good(data: bytes) -> bytes:
+    page = bytearray(data)
+    for start in range(SLOT_BYTES, len(data), SLOT_BYTES):
+        word = _check_word(page, start)
+        found, word[:] = bytes(word), bytes(len(word))
+        if found != _checksum(page, start):
+            page[start : start + SLOT_BYTES] = bytes(SLOT_BYTES)
+    return bytes(page)
+
+
+def _check_word(page: bytearray, start: int) -> memoryview:
+    at = start + CHECK * WORD_BYTES
+    return memoryview(page)[at : at + WORD_BYTES]
+
+
+def _checksum(page: bytes | bytearray, start: int) -> bytes:
+    """Give the word for a slot whose own word is zero, as it is in a page."""
+    crc: int = crc32c(page[start : start + SLOT_BYTES])
+    return crc.to_bytes(WORD_BYTES, "little")

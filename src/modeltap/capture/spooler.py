@@ -81,7 +81,9 @@ class Spooler:
         self._rest_until = self._synced_at = clock.monotonic()
         self._count_lost_at = 0.0
         self._meet_rings()
-        self._retire_dead({lane.writer for lane in self._lanes})
+        living = {lane.writer for lane in self._lanes}
+        self._dead = [folder for folder in spool.writer_folders() if folder.name not in living]
+        self._retire_dead()
         self._count_lost()
 
     def turn(self) -> None:
@@ -89,6 +91,7 @@ class Spooler:
         if self._clock.monotonic() < self._rest_until:
             return
         self._meet_rings()
+        self._retire_dead()
         try:
             for lane in self._lanes:
                 lane.drain()
@@ -145,11 +148,16 @@ class Spooler:
             self._lanes.append(_Lane(ring, self._spool, self._clock))
             self._unfounded.remove(ring)
 
-    def _retire_dead(self, living: set[str]) -> None:
-        for folder in self._spool.writer_folders():
-            if folder.name not in living:
+    def _retire_dead(self) -> None:
+        """Seal what dead rings' records are in; what the disk refuses is tried again."""
+        dead, self._dead = self._dead, []
+        for folder in dead:
+            try:
                 with suppress(SpoolBusy), _locked(self._spool.disk, folder):
                     self._retire(folder)
+            except OSError as error:
+                self._dead.append(folder)
+                self._rest(error)
 
     def _count_lost(self) -> None:
         """Settle the counts of dead writers, once; while the ledger is mended, try again."""
@@ -165,12 +173,9 @@ class Spooler:
             emit(RecordsLost(lost))
 
     def _retire(self, folder: Path) -> None:
-        """Seal what a dead ring's records are in; drop the folder once it is empty."""
-        try:
-            for segment in _adopted(folder, self._spool, {}):
-                _seal(segment)
-        except OSError as error:
-            self._rest(error)
+        """Seal the segments of a dead ring; drop its folder once it is empty."""
+        for segment in _adopted(folder, self._spool, {}):
+            _seal(segment)
         with suppress(OSError):
             self._spool.disk.remove_folder(folder)
 
@@ -189,6 +194,7 @@ class _Lane:
         self._lock = _lock(disk, self._folder)
         self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
         self._open: dict[_Key, _Open] = {}
+        self._given_up: list[Segment] = []  # and not yet let go: the disk refused that, too
         for segment in _adopted(self._folder, spool, self._held()):
             key = segment.label.stream, segment.label.hour
             if key in self._open:  # it was given up by a failed sync, and then by its rename
@@ -206,6 +212,7 @@ class _Lane:
 
     def drain(self) -> bool:
         """Move what the ring holds to the segments; tell whether there was something."""
+        self._let_go()
         groups: dict[_Key, list[Batch]] = {}
         damaged = self._ring.damaged
         for data in self._ring.frames(TURN_BYTES):
@@ -244,8 +251,8 @@ class _Lane:
         return any(opened.segment.size >= size for opened in self._open.values())
 
     def close(self) -> None:
-        for opened in self._open.values():
-            opened.segment.close()
+        for segment in (*self._given_up, *(opened.segment for opened in self._open.values())):
+            segment.close()
         self._mirror.close()
         self._lock.close()
 
@@ -274,9 +281,16 @@ class _Lane:
         try:
             yield
         except OSError:
-            self._ring.rewind()  # first: the disk may refuse to abandon, too
-            self._open.pop(key).segment.abandon()
+            self._ring.rewind()
+            self._given_up.append(self._open.pop(key).segment)
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """Abandon what was given up; nothing is read again from the ring before that is done."""
+        while self._given_up:
+            self._given_up[-1].abandon()
+            self._given_up.pop()
 
 
 def _adopted(folder: Path, spool: SpoolFolder, held: Held) -> Iterator[Segment]:
