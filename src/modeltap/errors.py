@@ -15,6 +15,7 @@
     └─ ServerError                     a retry may help
        ├─ InternalFailure              500
        └─ ServiceUnavailable           503
+          ├─ RecordNotDurable          503  a strict endpoint's answer, and its record is not safe
           └─ StateUnusable             503  the state database is locked or damaged
 
 A leaf owns its AWS code and HTTP status; the message is given where it is raised, in AWS's words
@@ -271,6 +272,10 @@ class InternalFailure(ServerError):
 class ServiceUnavailable(ServerError):
     code = "ServiceUnavailable"
     status = 503
+
+
+class RecordNotDurable(ServiceUnavailable):
+    """The model has answered, and a strict endpoint gives no answer that is not captured."""
 
 
 class StateUnusable(ServiceUnavailable):

@@ -32,6 +32,7 @@ from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.simdisk import SimulatedDisk
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SimulatedClock
 from modeltap.nouns import Answer, CapturePlan, Exchange, Invocation
 from modeltap.objects.port import ObjectStore, Stored
@@ -87,7 +88,10 @@ class Gateway:
         self.guard = guard
         self.turns: list[Callable[[], None]] = []
         counters = Counters(ring.counters, ring.allocate)
-        self.capture = Capture(ring, counters, guard, history.clock.random, self.turns.append)
+        waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+        self.capture = Capture(
+            ring, counters, guard, history.clock.random, self.turns.append, waiters
+        )
 
     def end_turn(self) -> None:
         while self.turns:
@@ -115,7 +119,9 @@ class History:
         self.root = folder / "spool"
         self.root.mkdir()  # for the ledger alone, which is a real file
         self.inside = SimulatedDisk(DISK_BYTES)
-        self.settings: Settings = load(home=folder, capture_seal_bytes=64 * 1024)
+        self.settings: Settings = load(
+            home=folder, capture_seal_bytes=64 * 1024, capture_disk_free_bytes_min=0
+        )
         self.store = _Store(self._store_fault, lambda: self._dies("shipper"))
         self.disk_mode = self.store_mode = "well"
         self.deadly: dict[str, float] = {"spooler": 0.0, "shipper": 0.0}

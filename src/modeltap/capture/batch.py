@@ -13,6 +13,7 @@ from typing import Final, final
 
 from modeltap.capture.frame import HOUR_NS, Packer, after, salt_of
 from modeltap.capture.stream import Stream
+from modeltap.capture.waiters import Waiter
 from modeltap.nouns import Exchange
 
 _ENVELOPE: Final = struct.Struct("<IIIQQI")
@@ -64,6 +65,7 @@ class Gathering:
         self.plan: Final = stream.plan
         self.count = 0
         self.size = 0  # of the batch, its overhead included; 0 while it is empty
+        self.waiters: list[Waiter] = []
         self.listed = False  # among those that are to be moved into the ring
         self._writer = writer
         self._stream = stream.encode()
@@ -101,6 +103,7 @@ class Gathering:
         parts = self._parts
         parts[0] = self._envelope() + parts[0]
         self._parts = []
+        self.waiters = []
         self.count = self.size = 0
         return parts
 

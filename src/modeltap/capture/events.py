@@ -15,11 +15,31 @@ class CaptureStopped(Event):
 
     level: ClassVar[int] = logging.WARNING
     percent: float
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureResumed(Event):
     percent: float
+    free_bytes: int
+
+
+# ---------------------------------------------------------------- limits
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStopped(Event):
+    """An endpoint has too much in the spool; its records are dropped (`spool_limit`)."""
+
+    level: ClassVar[int] = logging.WARNING
+    endpoint: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointResumed(Event):
+    endpoint: str
+    bytes: int
 
 
 # ---------------------------------------------------------------- spooler

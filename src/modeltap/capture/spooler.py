@@ -7,7 +7,8 @@ an open segment is known by its sequence number, which only grows within a segme
 sealed only after the release, so that no sealed one can hold what will be read again.
 
     turn      drain ─▶ mirror the counters ─▶ append, per (stream, hour)
-              every 100 ms: sync the mirror, then the segments ─▶ release ─▶ seal
+              every 100 ms, or when an answer waits: sync the mirror, then the segments ─▶ release
+              ─▶ seal
     seal      by age (60 s), by size (16 MiB), by the end of the hour it was opened in, on `close`
     start     adopt the `.open` segments of living rings; seal those of dead ones; settle counters
 
@@ -34,6 +35,7 @@ from modeltap.capture.events import (
 )
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.frame import HOUR_NS, first_inference_ns
+from modeltap.capture.limits import REFRESH_SECONDS, Limits
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import Held, Label, Segment, SegmentId, segment_files
@@ -68,18 +70,25 @@ class Spooler:
         spool: SpoolFolder,
         settings: Settings,
         clock: Clock,
+        released: Callable[[RingReader], object] = lambda _: None,
     ) -> None:
-        """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it."""
+        """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it.
+
+        `released` is called when a ring was released whose writer waits for that.
+        """
         self._spool = spool
         spool.make()
         self._settings = settings
         self._clock = clock
+        self._released = released
         self._rings = rings
         self._unfounded = list(rings)
         self._lanes: list[_Lane] = []
         self._stalled = False
         self._rest_until = self._synced_at = clock.monotonic()
         self._count_lost_at = 0.0
+        self._limits = Limits(spool, settings.capture_endpoint_bytes_max)
+        self._limits_at = 0.0
         self._meet_rings()
         living = {lane.writer for lane in self._lanes}
         self._dead = [folder for folder in spool.writer_folders() if folder.name not in living]
@@ -96,6 +105,7 @@ class Spooler:
             for lane in self._lanes:
                 lane.drain()
             self._settle(self._due)
+            self._limit()
             if self._clock.monotonic() >= self._count_lost_at:
                 self._count_lost()
         except OSError as error:
@@ -115,14 +125,21 @@ class Spooler:
         while self._lanes:  # each once: a second time its descriptor would be another's
             self._lanes.pop().close()
 
+    def _limit(self) -> None:
+        if self._clock.monotonic() >= self._limits_at:
+            self._limits.refresh(self._rings)
+            self._limits_at = self._clock.monotonic() + REFRESH_SECONDS
+
     def _settle(self, due: _Due) -> None:
         now = self._clock.monotonic()
-        full = any(lane.full(self._settings.capture_seal_bytes) for lane in self._lanes)
-        if full or now - self._synced_at >= self._settings.capture_sync_seconds:
+        seal_bytes = self._settings.capture_seal_bytes
+        early = any(lane.urgent or lane.full(seal_bytes) for lane in self._lanes)
+        if early or now - self._synced_at >= self._settings.capture_sync_seconds:
             for lane in self._lanes:
                 lane.sync()
                 lane.seal(due)
             self._synced_at = now
+            self._say_stalled(stalled=False)
             if self._stalled:
                 self._stalled = False
                 emit(SpoolResumed())
@@ -139,13 +156,18 @@ class Spooler:
         self._rest_until = self._clock.monotonic() + REST_SECONDS
         if not self._stalled:
             self._stalled = True
+            self._say_stalled(stalled=True)
             emit(SpoolStalled(error.strerror or type(error).__name__))
+
+    def _say_stalled(self, *, stalled: bool) -> None:
+        for ring in self._rings:
+            ring.stop(stopped=stalled)
 
     def _meet_rings(self) -> None:
         """Take up the rings whose gateway has founded them by now."""
         founded = [ring for ring in self._unfounded if ring.founded]
         for ring in founded:
-            self._lanes.append(_Lane(ring, self._spool, self._clock))
+            self._lanes.append(_Lane(ring, self._spool, self._clock, self._released))
             self._unfounded.remove(ring)
 
     def _retire_dead(self) -> None:
@@ -183,9 +205,16 @@ class Spooler:
 class _Lane:
     """One ring and the segments that its records go to."""
 
-    def __init__(self, ring: RingReader, spool: SpoolFolder, clock: Clock) -> None:
+    def __init__(
+        self,
+        ring: RingReader,
+        spool: SpoolFolder,
+        clock: Clock,
+        released: Callable[[RingReader], object],
+    ) -> None:
         self.writer = ring.writer
         self._ring = ring
+        self._released = released
         self._clock = clock
         self._disk = disk = spool.disk
         self._folder = spool.writers / self.writer
@@ -235,9 +264,11 @@ class _Lane:
         for key, opened in list(self._open.items()):
             with self._fail_stop(key):
                 opened.segment.sync()
-        self._ring.release()
+        urgent = self._ring.release()
         for opened in self._open.values():
             opened.segment.mark()
+        if urgent:
+            self._released(self._ring)
 
     def seal(self, due: _Due) -> None:
         """Seal what is due; only right after `sync`."""
@@ -246,6 +277,11 @@ class _Lane:
                 with self._fail_stop(key):
                     opened.segment.seal()
                 del self._open[key]
+
+    @property
+    def urgent(self) -> bool:
+        """Whether an answer waits for a record of this ring."""
+        return self._ring.urgent
 
     def full(self, size: int) -> bool:
         return any(opened.segment.size >= size for opened in self._open.values())

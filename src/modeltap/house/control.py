@@ -56,6 +56,7 @@ async def serve(process: Process) -> None:
             _exists(stores),
             reconciler.wake,
             instances_max=settings.instances_max,
+            durability=settings.capture_durability,
         ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),

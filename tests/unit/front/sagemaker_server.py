@@ -19,7 +19,7 @@ from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
-from modeltap.nouns import Partition
+from modeltap.nouns import Durability, Partition
 from modeltap.state.store import Store
 
 SESSION = boto3.Session()  # reads botocore's models once
@@ -77,6 +77,7 @@ def app(world: World) -> AwsApp:
             exists=world.exists,
             wake=world.wake,
             instances_max=INSTANCES_MAX,
+            durability=Durability.BESTEFFORT,
         ),
         "sts": sts_service(PARTITION, ROLE),
         "iam": iam_service(PARTITION, ROLE),

@@ -208,7 +208,9 @@ async def world(
     given = Settings(home=folder, **settings)
     exchanges: list[Exchange] = []
     links = Links(clock, given.invocation_seconds_max, asyncio.ensure_future)
-    router = Router(links.send, exchanges.append, clock.random, given.partition)
+    router = Router(
+        links.send, lambda exchange, _: exchanges.append(exchange), clock.random, given.partition
+    )
     paths = Paths(
         folder / "routing.json",
         folder / "0.sock",
