@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from modeltap.capture.account import Count, account
 from modeltap.capture.counters import Counters
@@ -66,13 +66,18 @@ class World:
     """One gateway, one spooler, one shipper; each can die and start again."""
 
     def __init__(
-        self, root: Path, *, ring_bytes: int = 1 << 20, store: ObjectStore | None = None
+        self,
+        root: Path,
+        *,
+        ring_bytes: int = 1 << 20,
+        store: ObjectStore | None = None,
+        **settings: Any,
     ) -> None:
         self.disk = FaultyDisk(SystemDisk(), percent=0.0)
         self.spool = SpoolFolder(root, self.disk)
         self.spool.make()
         self.clock = SimulatedClock()
-        self.settings = load(home=root)
+        self.settings = load(home=root, **settings)
         self.store: ObjectStore = store or SimulatedStore()
         self.ring_bytes = ring_bytes
         self.rung = 0  # how often the spooler was asked to hurry
