@@ -14,6 +14,7 @@ from typing import Any
 from benchmarks import machine, signing
 from benchmarks.contender import APPS, HOST, Contender, Place, post, running
 from benchmarks.model import Model
+from modeltap.control.fleets import DURABILITY_TAG
 
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 ROLE = "arn:aws:iam::000000000000:role/ModeltapExecutionRole"
@@ -21,14 +22,18 @@ BUCKET = "bench"
 PING = f"GET /ping HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()
 
 
+Way = int | str
+"""How an endpoint captures: so many percent, or all of it in one of the durability modes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Home:
-    """A home with one endpoint for each percentage of capture: `capture-0`, `capture-100`, …"""
+    """A home with one endpoint for each way to capture: `capture-0`, `capture-strict`, …"""
 
     folder: Path
 
-    def signed(self, port: int, percentage: int, bodies: Sequence[str]) -> Iterator[bytes]:
-        return signing.signed(self.folder, port, endpoint(percentage), bodies)
+    def signed(self, port: int, way: Way, bodies: Sequence[str]) -> Iterator[bytes]:
+        return signing.signed(self.folder, port, endpoint(way), bodies)
 
     def contender(
         self,
@@ -72,12 +77,12 @@ class Home:
         )
 
 
-def endpoint(percentage: int) -> str:
-    return f"capture-{percentage}"
+def endpoint(way: Way) -> str:
+    return f"capture-{way}"
 
 
-def deployed(folder: Path, model: Model, percentages: Sequence[int]) -> Home:
-    """Make a fresh home with an endpoint for each percentage; environments in it are kept."""
+def deployed(folder: Path, model: Model, ways: Sequence[Way]) -> Home:
+    """Make a fresh home with an endpoint for each way to capture; environments in it are kept."""
     for entry in folder.glob("*"):
         if entry.name != "environments":
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
@@ -89,7 +94,7 @@ def deployed(folder: Path, model: Model, percentages: Sequence[int]) -> Home:
         s3 = signing.client("s3", folder, f"http://{HOST}:{server.port + 1}")
         s3.create_bucket(Bucket=BUCKET)
         s3.upload_file(str(model.archive), BUCKET, "model.tar.gz")
-        _create(signing.client("sagemaker", folder, url), percentages)
+        _create(signing.client("sagemaker", folder, url), ways)
     return home
 
 
@@ -97,12 +102,12 @@ def _pings(port: int, model: Model) -> Iterator[bytes]:
     yield PING
 
 
-def _create(sagemaker: Any, percentages: Sequence[int]) -> None:
+def _create(sagemaker: Any, ways: Sequence[Way]) -> None:
     container = {"Image": IMAGE, "ModelDataUrl": f"s3://{BUCKET}/model.tar.gz"}
     sagemaker.create_model(ModelName="bench", ExecutionRoleArn=ROLE, PrimaryContainer=container)
-    for percentage in percentages:
+    for way in ways:
         sagemaker.create_endpoint_config(
-            EndpointConfigName=endpoint(percentage),
+            EndpointConfigName=endpoint(way),
             ProductionVariants=[
                 {
                     "VariantName": "AllTraffic",
@@ -111,15 +116,14 @@ def _create(sagemaker: Any, percentages: Sequence[int]) -> None:
                     "InitialInstanceCount": 1,
                 }
             ],
-            DataCaptureConfig=_capture(percentage),
+            DataCaptureConfig=_capture(way if isinstance(way, int) else 100),
+            Tags=[] if isinstance(way, int) else [{"Key": DURABILITY_TAG, "Value": way}],
         )
-        name = endpoint(percentage)
+        name = endpoint(way)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
     waiter = sagemaker.get_waiter("endpoint_in_service")
-    for percentage in percentages:
-        waiter.wait(
-            EndpointName=endpoint(percentage), WaiterConfig={"Delay": 1, "MaxAttempts": 180}
-        )
+    for way in ways:
+        waiter.wait(EndpointName=endpoint(way), WaiterConfig={"Delay": 1, "MaxAttempts": 180})
 
 
 def _capture(percentage: int) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.results import Plan, Section
 from benchmarks.scenarios import (
     capture,
+    durability,
     fixed,
     frozen,
     idle,
@@ -21,6 +22,7 @@ Scenario = Callable[[Plan], Section]
 SCENARIOS: Mapping[str, Scenario] = {
     "peers": peers.run,
     "capture": capture.run,
+    "durability": durability.run,
     "verified": verified.run,
     "fixed": fixed.small,
     "bodies": fixed.large,
