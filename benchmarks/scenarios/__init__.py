@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     peers,
     pieces,
     soak,
+    spool,
     uploads,
     verified,
 )
@@ -23,6 +24,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "peers": peers.run,
     "capture": capture.run,
     "durability": durability.run,
+    "spool": spool.run,
     "verified": verified.run,
     "fixed": fixed.small,
     "bodies": fixed.large,
