@@ -10,7 +10,7 @@ one object and one row. JSON and base64 happen here, far from any inference.
                         ─ refused      ▶ once without "create only" (stores that lack it); if that
                                          too is refused, the destination rests; nothing is dropped
                         ─ any other    ▶ the destination rests
-    damaged records     ▶ counted in the row (`corrupt`), the segment kept in quarantine
+    damaged records     ▶ counted in the row (`lost`), the segment kept in quarantine
 
     unreadable file     ▶ passed over until the next start; the segment stays pending
 
@@ -30,6 +30,7 @@ from pathlib import Path
 
 from uuid_utils import NAMESPACE_URL, uuid5
 
+from modeltap.capture.counters import Drop
 from modeltap.capture.disk import Disk
 from modeltap.capture.events import (
     Delivered,
@@ -42,6 +43,7 @@ from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.lines import lines
 from modeltap.capture.mirror import slot_names
+from modeltap.capture.numbers import Numbers
 from modeltap.capture.segment import Content, Label, SegmentFile, content, read, segment_files
 from modeltap.capture.stream import Stream
 from modeltap.clock import Clock, utc
@@ -53,6 +55,8 @@ from modeltap.telemetry import emit
 FIRST_REST_SECONDS = 1.0
 TURNS = 4
 PROBES_MAX = 2  # fewer than turns
+NUMBERS_BYTES_MAX = 1024  # of the object's metadata, which S3 bounds at 2 KB
+NO_NUMBERS = Numbers()
 LABEL_BYTES = 64 * 1024  # more than any HEAD frame: read to learn a destination
 
 
@@ -65,18 +69,26 @@ class _Shipment:
     variant: str
     uri: str = ""
     data: bytes = b""
-    records: int = 0
+    numbers: Numbers = NO_NUMBERS
     last: int = 0
 
     @property
-    def corrupt(self) -> int:
+    def records(self) -> int:
+        return len(self.numbers)
+
+    @property
+    def lost(self) -> int:
         return max(0, (self.file.count or 0) - self.records)
 
     @property
     def metadata(self) -> Mapping[str, str]:
-        return {
+        """Tell enough of the segment that its row can be written again (`rebuild.py`)."""
+        numbers = str(self.numbers)
+        known = {"modeltap-numbers": numbers} if len(numbers) <= NUMBERS_BYTES_MAX else {}
+        return known | {
             "modeltap-segment": str(self.file.id),
             "modeltap-records": str(self.records),
+            "modeltap-lost": str(self.lost),
             "modeltap-last": str(self.last),
             "modeltap-sha256": hashlib.sha256(self.data).hexdigest(),
         }
@@ -162,7 +174,7 @@ class Shipper:
             self._pass_over(file, error)
             return False
         if not shipment.records:
-            self._give_up(shipment, "damaged")
+            self._give_up(shipment, Drop.CORRUPT)
             return True
         try:
             etag = await self._put(shipment, state)
@@ -171,7 +183,7 @@ class Shipper:
             return False
         self._take_up(sealed.destination, state)
         if etag is None:
-            self._give_up(shipment, "key taken")
+            self._give_up(shipment, Drop.KEY_TAKEN)
         else:
             self._settle(shipment, etag)
         return True
@@ -196,19 +208,19 @@ class Shipper:
 
     def _settle(self, shipment: _Shipment, etag: str) -> None:
         """Write the row, then let the segment go: killed between, the row is found again."""
-        self._ledger.add(_row(shipment, etag, self._clock.now_ns()))
-        self._remove(shipment.file, shipment.corrupt, "damaged")
+        self._ledger.add(_row(shipment, etag, Drop.CORRUPT, self._clock.now_ns()))
+        self._remove(shipment.file, shipment.lost, Drop.CORRUPT)
         size = len(shipment.data)
         uri, records = shipment.uri, shipment.records
         emit(Delivered(shipment.endpoint, shipment.variant, uri, records, size))
 
-    def _give_up(self, shipment: _Shipment, reason: str) -> None:
+    def _give_up(self, shipment: _Shipment, reason: Drop) -> None:
         file = shipment.file
-        lost = _Shipment(file, shipment.endpoint, shipment.variant, last=shipment.last)
-        self._ledger.add(_row(lost, "", self._clock.now_ns()))
-        self._remove(file, lost.corrupt, reason)
+        none = _Shipment(file, shipment.endpoint, shipment.variant, last=shipment.last)
+        self._ledger.add(_row(none, "", reason, self._clock.now_ns()))
+        self._remove(file, none.lost, reason)
 
-    def _remove(self, file: SegmentFile, lost: int, reason: str) -> None:
+    def _remove(self, file: SegmentFile, lost: int, reason: Drop) -> None:
         if lost:
             self._spool.put_aside(file.path)
             emit(SegmentQuarantined(str(file.id), reason, lost))
@@ -267,7 +279,7 @@ def object_uri(file: SegmentFile, label: Label, stream: Stream) -> str:
     return f"{place}/{moment:%Y/%m/%d/%H}/{name}.jsonl"
 
 
-def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
+def _row(shipment: _Shipment, etag: str, reason: Drop, delivered_ns: int) -> Delivery:
     identity = shipment.file.id
     return Delivery(
         writer=identity.writer,
@@ -280,8 +292,10 @@ def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
         etag=etag,
         bytes=len(shipment.data),
         records=shipment.records,
-        corrupt=shipment.corrupt,
+        lost=shipment.lost,
         delivered_ns=delivered_ns,
+        numbers=str(shipment.numbers),
+        reason=reason.value if shipment.lost else "",
     )
 
 
@@ -300,8 +314,8 @@ def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
         stream.endpoint,
         stream.variant,
         uri=object_uri(file, label, stream),
-        data=b"".join(written),
-        records=len(written),
+        data=b"".join(written.values()),
+        numbers=Numbers.of(written),
         last=held.records[-1][0] if held.records else 0,
     )
 

@@ -16,7 +16,8 @@ from modeltap.capture.counters import Drop
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder
 from modeltap.capture.frame import HEAD, pack
-from modeltap.capture.ledger import Delivery, Ledger
+from modeltap.capture.ledger import Delivery, Ledger, Total
+from modeltap.capture.numbers import Numbers
 from modeltap.capture.segment import Label, SegmentId, segment_files
 from modeltap.capture.shipper import PROBES_MAX, TURNS, Shipper
 from modeltap.clock import SimulatedClock
@@ -192,7 +193,7 @@ def test_a_key_that_is_taken_is_never_overwritten(
     world.clock.advance(2)
     assert world.ship() == 1
     assert asyncio.run(store.get(key)) == another
-    assert world.count().dropped == {Drop.CORRUPT: 2}
+    assert world.count().dropped == {Drop.KEY_TAKEN: 2}
     assert len(list(world.spool.quarantine.iterdir())) == 1
     settled(world, 0)
 
@@ -356,8 +357,27 @@ def test_what_the_object_says_of_itself(world: World, store: HostileStore) -> No
     assert create_only
     assert re.fullmatch(r"[0-9a-f-]{36}:1:1", info.metadata["modeltap-segment"])
     assert (info.metadata["modeltap-records"], info.metadata["modeltap-last"]) == ("2", "2")
+    assert (info.metadata["modeltap-numbers"], info.metadata["modeltap-lost"]) == ("1-2", "0")
     assert data.endswith(b"\n")
     assert data.count(b"\n") == 2
+    (row,) = world.ledger.deliveries()
+    assert (row.numbers, row.lost, row.reason) == ("1-2", 0, "")
+
+
+def test_numbers_that_are_too_long_for_metadata_stand_in_the_ledger_alone(
+    world: World, store: HostileStore
+) -> None:
+    other = replace(PLAN, destination="s3://bucket/other")  # of one slot: every second number
+    for number in range(600):
+        world.offer(exchange(number, plan=(PLAN, other)[number % 2]))
+    world.turn()
+    world.turn(61)
+    assert world.ship() == 2
+    assert all(
+        "modeltap-numbers" not in asyncio.run(store.head(key)).metadata for key, *_ in store.puts
+    )
+    first, second = (Numbers.parse(row.numbers) for row in world.ledger.deliveries())
+    assert (len(first), len(first & second), str(first | second)) == (300, 0, "1-600")
 
 
 def test_a_uri_that_no_store_has_makes_its_records_wait(tmp_path: Path) -> None:
@@ -373,14 +393,18 @@ def test_a_uri_that_no_store_has_makes_its_records_wait(tmp_path: Path) -> None:
 
 def test_a_row_counts_once(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.db")
-    row = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5)
+    row = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5, "1-8", "corrupt")
     ledger.add(row)
     ledger.add(row)
-    ledger.add(replace(row, first=10, last=12, records=3, corrupt=0))
+    ledger.add(replace(row, first=10, last=12, records=3, lost=0, reason=""))
+    ledger.add(replace(row, first=20, last=22, records=0, lost=3, reason="poison"))
     assert ledger.delivered("churn", "A") == 11
     assert ledger.delivered("churn", "B") == 0
-    assert ledger.totals() == {("churn", "A"): (11, 1)}
-    assert ledger.counts("w") == {SegmentId("w", 1, 1): 9, SegmentId("w", 1, 10): 3}
+    lost = {Drop.CORRUPT: 1, Drop.POISON: 3}
+    assert ledger.totals() == {("churn", "A"): Total(11, lost)}
+    assert ledger.counts("w") == {
+        SegmentId("w", 1, first): n for first, n in ((1, 9), (10, 3), (20, 3))
+    }
     ledger.close()
 
 
