@@ -21,7 +21,7 @@ FIRST_PAUSE_SECONDS = 1.0
 PAUSE_SECONDS_MAX = 300.0
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Sealed:
     """A sealed segment that is on its way."""
 

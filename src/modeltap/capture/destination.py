@@ -4,9 +4,10 @@
     failing    its last answer was an error   ─┘ all destinations have one
     trusted    takes up to PUTS_MAX at a time, and none more while one of them is slow
 
-A failing destination rests, longer each time; then it is probed with its smallest segment of those
-that it refused least often, so that a slow or sick store is asked for little, and one segment that
-it will not have keeps no other waiting.
+A failing destination rests, longer each time; then it is probed with its smallest segment, so that
+a slow or sick store is asked for little. What was refused before comes after all that was not: one
+segment that a store will not have keeps no other waiting, and one that will have none is not asked
+for each of them five times in a row.
 """
 
 from collections import deque
@@ -53,7 +54,7 @@ class Destination:
     """How one destination has answered of late."""
 
     name: str
-    waiting: deque[Sealed] = field(default_factory=deque)
+    waiting: deque[Sealed] = field(default_factory=deque)  # oldest first
     in_hand: dict[Path, Trial] = field(default_factory=dict)
     tried: int = 0  # the number of the last trial; they go round among destinations
     is_new: bool = True
@@ -87,14 +88,14 @@ class Destination:
         return len(self.in_hand) < PUTS_MAX and not is_slow
 
     def take(self, lane: Lane) -> Sealed:
-        """Take the segment that is to be tried next."""
-        if lane is Lane.NEWEST:
-            return self.waiting.pop()
-        if not self.failures:
-            return self.waiting.popleft()
-        probe = min(self.waiting, key=lambda sealed: (sealed.refusals, sealed.size))
-        self.waiting.remove(probe)
-        return probe
+        """Take the segment that is to be tried next: of those that were refused least often."""
+        if self.failures:
+            taken = min(self.waiting, key=lambda sealed: (sealed.refusals, sealed.size))
+        else:
+            ordered = self.waiting if lane is Lane.OLDEST else reversed(self.waiting)
+            taken = min(ordered, key=lambda sealed: sealed.refusals)
+        self.waiting.remove(taken)
+        return taken
 
     def rest(self, outcome: Outcome, reason: str, seconds: float, now: float) -> bool:
         """Let it rest; tell whether that is news: a new spell, or one for another reason."""
