@@ -16,7 +16,7 @@ from modeltap.capture.ledger import Delivery
 from modeltap.capture.lines import lines
 from modeltap.capture.mirror import slot_names
 from modeltap.capture.numbers import Numbers
-from modeltap.capture.segment import Content, Label, SegmentFile, content, read
+from modeltap.capture.segment import Content, Label, SegmentFile, SegmentId, content, read
 from modeltap.capture.stream import Stream
 from modeltap.clock import utc
 from modeltap.errors import MalformedRecord
@@ -114,9 +114,13 @@ def object_uri(file: SegmentFile, label: Label, stream: Stream) -> str:
     the segment's name for ever, so that a retry cannot name another object.
     """
     moment = utc(label.first_ns)
-    name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid5(NAMESPACE_URL, str(file.id))}"
+    name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{object_id(file.id)}"
     place = f"{stream.plan.destination}/{stream.endpoint}/{stream.variant}"
     return f"{place}/{moment:%Y/%m/%d/%H}/{name}.jsonl"
+
+
+def object_id(segment: SegmentId) -> str:
+    return str(uuid5(NAMESPACE_URL, str(segment)))
 
 
 def placed(disk: Disk, file: SegmentFile) -> tuple[Label, Stream] | None:

@@ -201,8 +201,12 @@ def split_uri(uri: str) -> tuple[str, str]:
     raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
 
 
-def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
+def s3_bucket(
+    name: str, at: ExternalBucket, *, request_seconds_max: int = REQUEST_SECONDS_MAX
+) -> Bucket:
     """Open a bucket on an S3-compatible store; nothing is sent yet.
+
+    Raise `StoreRefused` where its file of credentials holds none.
 
     obstore reads `AWS_*` of the environment for what it is not given, and `AWS_ENDPOINT_URL_S3`
     even before an `endpoint` that it is: neither the address nor a session token in the shell of
@@ -224,7 +228,7 @@ def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
             client_options={
                 "allow_http": at.allow_http,
                 "connect_timeout": f"{CONNECT_SECONDS_MAX} s",
-                "timeout": f"{REQUEST_SECONDS_MAX} s",
+                "timeout": f"{request_seconds_max} s",
             },
             retry_config={"max_retries": 0},
         )
