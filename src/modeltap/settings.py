@@ -89,6 +89,9 @@ class ExternalBucket(BaseModel):
     region: str = "us-east-1"
     access_key_id: str = ""
     secret_access_key: str = Field("", repr=False)
+    credentials_file: str = ""
+    """AWS's shared credentials file, profile `default`, instead of the key above. It is read again
+    when the store says that what it held is no longer good."""
     allow_http: bool = False
 
 

@@ -66,8 +66,11 @@ class _Store(SimulatedStore):
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
-        stored = await super().put(key, data, metadata=metadata, create_only=create_only)
+        stored = await super().put(
+            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
+        )
         if self._deadly():
             raise Killed
         return stored

@@ -20,7 +20,7 @@ from modeltap.capture.batch import open_batch
 from modeltap.capture.counters import Drop, SlotCount, read
 from modeltap.capture.disk import Disk
 from modeltap.capture.folder import SpoolFolder
-from modeltap.capture.ledger import LedgerReader
+from modeltap.capture.ledger import LedgerReader, Total
 from modeltap.capture.mirror import mirrors, settle_mirror
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import SegmentFile, SegmentId, content, segment_files
@@ -66,10 +66,16 @@ def account(spool: SpoolFolder, rings: Sequence[RingReader] = ()) -> list[Count]
     delivered = ledger.totals() if ledger is not None else {}
     if ledger is not None:
         ledger.close()
-    for pair, (_, corrupt) in delivered.items():
-        dropped.setdefault(pair, Counter())[Drop.CORRUPT] += corrupt
+    for pair, total in delivered.items():
+        dropped.setdefault(pair, Counter()).update(total.lost)
     return [
-        Count(*pair, sampled[pair], delivered.get(pair, (0, 0))[0], waiting[pair], dict(+reasons))
+        Count(
+            *pair,
+            sampled[pair],
+            delivered.get(pair, Total()).delivered,
+            waiting[pair],
+            dict(+reasons),
+        )
         for pair, reasons in sorted(dropped.items())
         if pair != ("", "") or sampled[pair]
     ]

@@ -52,6 +52,7 @@ class FolderStore:
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
         beside = self.root / f"{os.getpid()}.tmp"
         beside.write_bytes(json.dumps(dict(metadata or {})).encode() + b"\n" + data)
