@@ -365,7 +365,7 @@ class History:
         return found
 
     def _counts(self) -> list[Count]:
-        return account(self.spool, [RingReader(gateway.fd) for gateway in self.gateways])
+        return account(self.spool, [gateway.fd for gateway in self.gateways])
 
     def _dropped(self) -> int:
         rings = (RingReader(gateway.fd) for gateway in self.gateways)

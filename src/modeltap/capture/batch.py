@@ -11,7 +11,7 @@ The spooler reads the envelope alone: it moves the frames as they are.
 import struct
 from typing import Final, final
 
-from modeltap.capture.frame import HOUR_NS, Packer, after, salt_of
+from modeltap.capture.frame import HOUR_NS, Packer, after, numbers, salt_of
 from modeltap.capture.stream import Stream
 from modeltap.capture.waiters import Waiter
 from modeltap.nouns import Exchange
@@ -47,6 +47,12 @@ class Batch:
         if self.first > sequence:
             return self.frames, self.count
         return after(self.frames, sequence)
+
+    def numbers(self) -> list[int]:
+        """Give the sequence numbers of the records."""
+        if self.count == self.last - self.first + 1:
+            return list(range(self.first, self.last + 1))
+        return numbers(self.frames)
 
 
 def open_batch(data: bytes) -> Batch:

@@ -185,7 +185,7 @@ class World:
         self.ship()
 
     def account(self) -> list[Count]:
-        return account(self.spool, [RingReader(self.fd)])
+        return account(self.spool, [self.fd])
 
     @property
     def mirror(self) -> Path:
