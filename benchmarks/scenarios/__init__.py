@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from benchmarks.results import Plan, Section
 from benchmarks.scenarios import (
     capture,
+    drain,
     fixed,
     frozen,
     idle,
@@ -28,6 +29,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "overload": overload.run,
     "idle": idle.run,
     "uploads": uploads.run,
+    "drain": drain.run,
     "frozen": frozen.run,
     "soak": soak.run,
 }
