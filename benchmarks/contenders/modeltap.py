@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import machine, signing
-from benchmarks.contender import APPS, HOST, Contender, Place, post, running
+from benchmarks.contender import APPS, HOST, Contender, Place, Running, post, running
 from benchmarks.model import Model
 from modeltap.control.fleets import DURABILITY_TAG
 
@@ -63,6 +63,10 @@ class Home:
             home=self.folder,
         )
 
+    def bare(self) -> Contender:
+        """Give the server without endpoints: it is up when it answers a ping."""
+        return replace(self.contender(0), requests=_pings, serves_model=False)
+
     def _command(self, place: Place) -> list[str]:
         serve = [place.python, "-m", "modeltap.cli", "serve"]
         return [*serve, "--home", str(self.folder), "--port", str(place.port)]
@@ -83,19 +87,29 @@ def endpoint(way: Way) -> str:
 
 def deployed(folder: Path, model: Model, ways: Sequence[Way]) -> Home:
     """Make a fresh home with an endpoint for each way to capture; environments in it are kept."""
+    home = emptied(folder)
+    with running(home.bare(), model, machine.cores()) as server:
+        url = f"http://{HOST}:{server.port}"
+        s3 = with_bucket(home, server)
+        s3.upload_file(str(model.archive), BUCKET, "model.tar.gz")
+        _create(signing.client("sagemaker", folder, url), ways)
+    return home
+
+
+def emptied(folder: Path) -> Home:
+    """Make a fresh home; environments in it are kept."""
     for entry in folder.glob("*"):
         if entry.name != "environments":
             shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
     folder.mkdir(parents=True, exist_ok=True)
-    home = Home(folder)
-    up = replace(home.contender(0), requests=_pings, serves_model=False)
-    with running(up, model, machine.cores()) as server:
-        url = f"http://{HOST}:{server.port}"
-        s3 = signing.client("s3", folder, f"http://{HOST}:{server.port + 1}")
-        s3.create_bucket(Bucket=BUCKET)
-        s3.upload_file(str(model.archive), BUCKET, "model.tar.gz")
-        _create(signing.client("sagemaker", folder, url), ways)
-    return home
+    return Home(folder)
+
+
+def with_bucket(home: Home, server: Running) -> Any:
+    """Create the bucket of a home that runs; give the S3 client."""
+    s3 = signing.client("s3", home.folder, f"http://{HOST}:{server.port + 1}")
+    s3.create_bucket(Bucket=BUCKET)
+    return s3
 
 
 def _pings(port: int, model: Model) -> Iterator[bytes]:

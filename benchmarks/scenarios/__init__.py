@@ -6,6 +6,7 @@ from benchmarks.results import Plan, Section
 from benchmarks.scenarios import (
     capture,
     durability,
+    drain,
     fixed,
     frozen,
     idle,
@@ -32,6 +33,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "overload": overload.run,
     "idle": idle.run,
     "uploads": uploads.run,
+    "drain": drain.run,
     "frozen": frozen.run,
     "soak": soak.run,
 }

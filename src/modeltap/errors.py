@@ -340,10 +340,7 @@ class BucketsInUse(HouseError):
 
 
 class ObjectStoreError(HouseError):
-    """Base of what an object store can answer through its port (`objects/port.py`).
-
-    `status` and `code` are the store's own words; 0 and empty where it gave no such answer.
-    """
+    """Base of what an object store can answer through its port, in its own status and code."""
 
     def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
         super().__init__(message)
@@ -368,10 +365,7 @@ class StoreRefused(ObjectStoreError):
 
 
 class StoreUnavailable(ObjectStoreError):
-    """The store did not answer, or not for now; a write may or may not have happened.
-
-    Status 409 is a race of two conditional writes: a retry may help at once.
-    """
+    """The store did not answer, or not for now; a write may or may not have happened."""
 
 
 class MalformedRecord(HouseError):

@@ -30,6 +30,7 @@ class Sealed:
     age: tuple[int, int]  # hour and time of its first record, ns: the order of shipping
     size: int  # bytes on disk
     refusals: int = 0
+    taken_before: int = 0  # how many its destination had taken when it first refused this one
 
 
 @dataclass(slots=True)

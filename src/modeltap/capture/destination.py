@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from modeltap.capture.backlog import Sealed
-from modeltap.capture.outcome import Outcome
+from modeltap.capture.outcome import REFUSALS_MAX, Outcome
 
 PUTS_MAX: Final = 4
 SLOW_SECONDS: Final = 5.0
@@ -57,7 +57,7 @@ class Destination:
     waiting: deque[Sealed] = field(default_factory=deque)  # oldest first
     in_hand: dict[Path, Trial] = field(default_factory=dict)
     tried: int = 0  # the number of the last trial; they go round among destinations
-    is_new: bool = True
+    taken: int = 0
     failures: int = 0
     rested_at: float = 0.0
     rest_until: float = 0.0
@@ -67,7 +67,7 @@ class Destination:
 
     @property
     def is_trusted(self) -> bool:
-        return not self.is_new and not self.failures
+        return self.taken > 0 and not self.failures
 
     @property
     def is_probed(self) -> bool:
@@ -105,10 +105,17 @@ class Destination:
         self.rested_at, self.rest_until = now, now + seconds
         return is_news
 
+    def refuse(self, sealed: Sealed) -> bool:
+        """Note that it will not have a segment; tell whether that makes it poison."""
+        if not sealed.refusals:
+            sealed.taken_before = self.taken
+        sealed.refusals += 1
+        return sealed.refusals >= REFUSALS_MAX and self.taken > sealed.taken_before
+
     def take_up(self) -> bool:
         """Note that it took a segment; tell whether that ends a spell."""
         was_failing = self.failures > 0
-        self.is_new = False
+        self.taken += 1
         self.failures, self.rest_until = 0, 0.0
         self.outcome, self.reason = None, ""
         return was_failing

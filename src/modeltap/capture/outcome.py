@@ -11,10 +11,12 @@
     held            AccessDenied, NoSuchBucket, 301, …        held: again each minute
     no_conditions   400, 413, 501 to "create only"            at once without, here and from now on
     refused         any other 4xx                             again after a backoff
-    poison          the same, the fifth time                  quarantine, the next goes on
+    poison          the same, five times, of a destination    quarantine, the next goes on
+                    that has taken another since the first
 
 Whatever is held or tried again stays in the spool: nothing but `key_taken` and `poison` is lost,
-and both are counted.
+and both are counted. A store that refuses all that it is sent makes poison of nothing: that is its
+configuration, or a proxy's.
 """
 
 from enum import StrEnum
@@ -22,7 +24,7 @@ from enum import StrEnum
 from modeltap.errors import ObjectExists, ObjectStoreError, StoreRefused
 
 REFUSALS_MAX = 5
-"""So often one segment may be refused as no other is, before it is poison."""
+"""So often one segment is refused where others are taken, and then it is poison."""
 
 
 class Outcome(StrEnum):

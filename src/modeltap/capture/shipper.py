@@ -43,7 +43,7 @@ from modeltap.capture.events import (
 )
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Ledger
-from modeltap.capture.outcome import REFUSALS_MAX, Outcome, outcome_of
+from modeltap.capture.outcome import Outcome, outcome_of
 from modeltap.capture.puts import Puts, write_puts
 from modeltap.capture.segment import SegmentFile
 from modeltap.capture.shipment import Shipment, shipment_of
@@ -94,7 +94,7 @@ class Shipper:
         self._trials = 0
         self._listed_at = 0.0
         self._outcomes: Counter[Outcome] = Counter()
-        self._published = Puts()
+        self._published: Puts | None = None
         self._published_at = -PUBLISH_SECONDS
 
     async def turn(self, lane: Lane = Lane.OLDEST) -> int:
@@ -224,9 +224,7 @@ class Shipper:
             self._rest(destination, outcome, error)
         if outcome is Outcome.CREDENTIALS:
             self._renew(shipment.uri)
-        if outcome is Outcome.REFUSED:
-            sealed.refusals += 1
-        if sealed.refusals < REFUSALS_MAX:
+        if outcome is not Outcome.REFUSED or not destination.refuse(sealed):
             return False
         self._outcomes[Outcome.POISON] += 1
         self._give_up(shipment, Drop.POISON)

@@ -77,6 +77,8 @@ def test_what_is_no_answer() -> None:
 class Odd(SimulatedStore):
     """A bucket that takes small objects alone, and keeps no metadata."""
 
+    refused = 0
+
     async def put(
         self,
         key: str,
@@ -87,6 +89,7 @@ class Odd(SimulatedStore):
         kms_key_id: str | None = None,
     ) -> Stored:
         if len(data) > 5000:
+            self.refused += 1
             raise refusal(413, "EntityTooLarge")
         return await super().put(key, data, create_only=create_only)
 
@@ -202,33 +205,14 @@ def test_credentials_are_renewed_and_nothing_is_lost(world: World, bucket: Answe
     assert world.count().delivered == 1
 
 
-@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.TOO_LARGE])
-def test_a_segment_that_is_refused_five_times_is_poison(
-    world: World, bucket: Answering, fault: Fault, capfd: pytest.CaptureFixture[str]
+def test_a_segment_that_alone_is_refused_is_poison_and_holds_up_no_other(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    bucket.answer = fault
-    seal(world, 0, 1)
-    puts = tries(world, bucket, 600)
-    assert len(puts) == 2 * REFUSALS_MAX  # each to create, and once more without
-    count = world.count()
-    assert (count.delivered, count.pending, count.discrepancy) == (0, 0, 0)
-    assert count.dropped == {Drop.POISON: 2}
-    assert len(list(world.spool.quarantine.iterdir())) == 1
-    assert "reason=poison" in capfd.readouterr().out
-    assert read_puts(world.spool).outcomes[Outcome.POISON] == 1
-    bucket.answer = None
-    seal(world, 2)
-    world.clock.advance(60)
-    assert world.ship() == 1
-    assert world.count().delivered == 1
-
-
-def test_poison_holds_up_no_other_segment(tmp_path: Path) -> None:
     """The bucket takes anything but large objects: those alone are lost, and counted."""
-
-    with World(tmp_path, store=Odd()) as world:
-        seal(world, 0, body=b"x" * 5000)
-        for number in range(1, 11):
+    store = Odd()
+    with World(tmp_path, store=store) as world:
+        seal(world, 0, 1, body=b"x" * 5000)
+        for number in range(2, 12):
             seal(world, number)
         delivered = []
         for _ in range(60):
@@ -236,20 +220,31 @@ def test_poison_holds_up_no_other_segment(tmp_path: Path) -> None:
             delivered.append(world.count().delivered)
             world.clock.advance(1)
         assert delivered[4] == 10  # a rest or two, and all others are through
-        assert world.count().dropped == {Drop.POISON: 1}
-        assert world.count().discrepancy == 0
+        count = world.count()
+        assert (count.dropped, count.pending, count.discrepancy) == ({Drop.POISON: 2}, 0, 0)
+        assert store.refused == 2 * REFUSALS_MAX  # each to create, and once more without
+        assert len(list(world.spool.quarantine.iterdir())) == 1
+        assert capfd.readouterr().out.count("reason=poison") == 1
+        told = read_puts(world.spool).outcomes
+        assert (told[Outcome.REFUSED], told[Outcome.POISON]) == (REFUSALS_MAX, 1)
 
 
-def test_a_store_that_refuses_all_makes_poison_of_none_soon(
-    world: World, bucket: Answering
+@pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.TOO_LARGE])
+def test_a_store_that_refuses_all_makes_poison_of_nothing(
+    world: World, bucket: Answering, fault: Fault
 ) -> None:
-    """Those that were refused least often are tried first: so all wait, and the rests grow."""
-    bucket.answer = Fault.REFUSED
-    for number in range(20):
-        seal(world, number)
-    tries(world, bucket, 600)
-    assert world.count().dropped == {}
-    assert world.count().pending == 20
+    """Not of the first segments, nor of those after others were taken: all wait."""
+    for spell in range(2):
+        bucket.answer = fault
+        for number in range(3):
+            seal(world, number)
+        assert len(tries(world, bucket, 1800)) > 2 * 3 * REFUSALS_MAX
+        count = world.count()
+        assert (count.dropped, count.pending, count.delivered) == ({}, 3, 3 * spell)
+        assert next(iter(read_puts(world.spool).waiting.values()))[0] is Outcome.REFUSED
+        bucket.answer = None
+        world.clock.advance(60)
+        assert world.ship() == 3
 
 
 def test_after_a_failure_the_smallest_segment_is_the_probe(world: World, bucket: Answering) -> None:
