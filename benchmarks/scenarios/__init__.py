@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from benchmarks.results import Plan, Section
 from benchmarks.scenarios import (
     capture,
-    durability,
     drain,
+    durability,
     fixed,
     frozen,
     idle,

@@ -185,4 +185,4 @@ def test_prometheus_can_read_what_was_served(server: Server) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}/metrics") as answer:
         text = answer.read().decode()
     assert "# TYPE modeltap_model_latency_microseconds histogram" in text
-    assert "# TYPE modeltap_capture_sampled_total counter" in text
+    assert "# TYPE smcap_sampled_total counter" in text

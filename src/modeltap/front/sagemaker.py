@@ -52,6 +52,9 @@ from modeltap.nouns import Document, Durability, HttpResponse, Partition
 from modeltap.state.store import Resource, Store
 from modeltap.wire.catalog import service
 
+Stopped = Callable[[str], str | None]
+"""Tell why an endpoint's capture stands still at the moment, or None."""
+
 Exists = Callable[[str], Awaitable[bool]]
 """Tell whether an object is at an S3 URI; raise `ObjectStoreError` if its store cannot say."""
 
@@ -62,6 +65,7 @@ def sagemaker_service(
     partition: Partition,
     exists: Exists,
     wake: Callable[[], None],
+    stopped: Stopped,
     *,
     instances_max: int,
     durability: Durability,
@@ -73,7 +77,7 @@ def sagemaker_service(
     """
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
-    sagemaker = _SageMaker(resources, exists, wake, instances_max, durability)
+    sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     return Service(model, sagemaker.operations())
 
 
@@ -93,12 +97,14 @@ class _SageMaker:
         resources: Resources,
         exists: Exists,
         wake: Callable[[], None],
+        stopped: Stopped,
         instances_max: int,
         durability: Durability,
     ) -> None:
         self._resources = resources
         self._exists = exists
         self._wake = wake
+        self._stopped = stopped
         self._instances_max = instances_max
         self._durability = durability
         self._asking = Lock()
@@ -177,7 +183,8 @@ class _SageMaker:
     def describe_endpoint(self, params: Document) -> Document:
         resource = self._resources.find(ENDPOINT, params["EndpointName"])
         echo = self._resources.echo(ENDPOINT, resource)
-        return {**echo, **describe_endpoint(endpoint_of(resource))}
+        capturing = self._stopped(resource.name) is None
+        return {**echo, **describe_endpoint(endpoint_of(resource), capturing=capturing)}
 
     def update_endpoint(self, params: Document) -> Document:
         """Ask for a new fleet, with the current weights and counts if so told (contract §1.3)."""

@@ -107,6 +107,7 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
         "inside": _listen_unix(home.run / "control.sock"),
         "metrics": _listen_tcp(LOOPBACK, settings.scrape_port),
         "meters": pages,
+        **rings,
     }
 
     def child(role: str, index: int = 0, **fds: int) -> Child:

@@ -39,6 +39,7 @@ class World:
     archives: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
     wakes: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)  # why, by endpoint
 
     def client(self, service: str) -> Any:
         return SESSION.client(
@@ -76,6 +77,7 @@ def app(world: World) -> AwsApp:
             PARTITION,
             exists=world.exists,
             wake=world.wake,
+            stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
             durability=Durability.BESTEFFORT,
         ),

@@ -158,6 +158,14 @@ def test_a_tag_of_its_config_says_what_its_answers_wait_for(world: World, client
     assert plan(world).durability is Durability.STRICT
 
 
+def test_capture_that_stands_still_is_stopped(world: World, client: Any) -> None:
+    world.settle("Live", Event.BUILT)
+    world.stopped["Live"] = "disk_watermark"
+    assert describe(client)["DataCaptureConfig"]["CaptureStatus"] == "Stopped"
+    del world.stopped["Live"]
+    assert describe(client)["DataCaptureConfig"]["CaptureStatus"] == "Started"
+
+
 def test_a_failed_creation_says_why_and_can_only_be_deleted(world: World, client: Any) -> None:
     world.settle("Live", Event.BUILD_FAILED, "It did not load.")
     answer = describe(client)
