@@ -135,9 +135,18 @@ class LedgerReader:
 
     def deliveries(self, endpoint: str | None = None) -> list[Delivery]:
         """Give the rows that have an object, of one endpoint or of all, the oldest first."""
-        query = f"{_SELECT} WHERE uri <> '' AND ?1 IN ('', endpoint)"
-        rows = self._rows(f"{query} ORDER BY delivered_ns, uri", (endpoint or "",))
-        return [Delivery(*row) for row in rows]
+        return [row for row in self.settled(endpoint) if row.uri]
+
+    def settled(self, endpoint: str | None = None) -> list[Delivery]:
+        """Give all rows, of one endpoint or of all, the oldest first."""
+        query = f"{_SELECT} WHERE ?1 IN ('', endpoint) ORDER BY delivered_ns, uri"
+        return [Delivery(*row) for row in self._rows(query, (endpoint or "",))]
+
+    def row(self, segment: SegmentId) -> Delivery | None:
+        """Give the row of one segment."""
+        query = f"{_SELECT} WHERE (writer, slot, first) = (?, ?, ?)"
+        rows = self._rows(query, (segment.writer, segment.slot, segment.first))
+        return Delivery(*rows[0]) if rows else None
 
     def close(self) -> None:
         self._connection.close()
@@ -169,6 +178,11 @@ class Ledger(LedgerReader):
     def add(self, delivery: Delivery) -> None:
         """Write a row, durable on return; a second row of the same segment changes nothing."""
         self._rows(_INSERT, astuple(delivery))
+
+    def take_back(self, segment: SegmentId) -> None:
+        """Forget a segment that was given up: it is to be shipped after all."""
+        query = "DELETE FROM delivery WHERE (writer, slot, first) = (?, ?, ?) AND uri = ''"
+        self._rows(query, (segment.writer, segment.slot, segment.first))
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:

@@ -107,12 +107,19 @@ def read(data: bytes, file: SegmentFile) -> Content:
 def segment_files(disk: Disk, folder: Path) -> Iterator[SegmentFile]:
     """Give a writer's segments in order of slot and sequence; other entries are passed over."""
     for name in disk.files(folder):
-        match = _NAME.fullmatch(name)
-        if match is not None and (match["count"] is None) == name.endswith(".open"):
-            identity = SegmentId(folder.name, int(match["slot"]), int(match["first"]))
-            count = match["count"]
-            hour = int(match["hour"])
-            yield SegmentFile(folder / name, identity, hour, None if count is None else int(count))
+        file = segment_named(folder / name, folder.name)
+        if file is not None:
+            yield file
+
+
+def segment_named(path: Path, writer: str) -> SegmentFile | None:
+    """Read a writer's segment from its file's name; None for another name."""
+    match = _NAME.fullmatch(path.name)
+    if match is None or (match["count"] is None) != path.name.endswith(".open"):
+        return None
+    identity = SegmentId(writer, int(match["slot"]), int(match["first"]))
+    count = match["count"]
+    return SegmentFile(path, identity, int(match["hour"]), None if count is None else int(count))
 
 
 def _name(identity: SegmentId, hour: int) -> str:
