@@ -10,8 +10,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from capture_world import PLAN, World, exchange
 
+from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import QUARANTINE_BYTES_MAX, SpoolFolder
