@@ -3,37 +3,17 @@
 A failure is replayed, but for the timing, by the numbers that `run` is given.
 """
 
-import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).with_name("capture_kills.py")
+from scripts import Script
 
 
 def run(folder: Path, kills: int, seed: int, ring: str) -> dict[str, Any]:
-    """Run the house and its killer, and pass on how far it is."""
-    with (
-        (folder / "events").open("w") as events,
-        subprocess.Popen(
-            [sys.executable, SCRIPT, folder, str(kills), str(seed), ring],
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
-            stdout=subprocess.PIPE,
-            stderr=events,
-            text=True,
-        ) as process,
-    ):
-        assert process.stdout is not None
-        line = "{}"
-        for line in process.stdout:
-            print(line, end="", flush=True)
-    assert process.returncode == 0, (folder / "events").read_text()[-2000:]
-    told: dict[str, Any] = json.loads(line)
-    return told
+    """Run the house and its killer."""
+    return Script("capture_kills.py", folder / "events", folder, kills, seed, ring).told()
 
 
 @pytest.mark.parametrize("kills", [1_000, pytest.param(10_000, marks=pytest.mark.long)])

@@ -20,8 +20,8 @@ bytes (the service model's bound).
 
 Format, little-endian words of 8 bytes; a slot is 256 bytes:
 
-    slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason (11)
-            · eligible · late · closed
+    slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason (10)
+            · check (in a mirror alone) · eligible · late · closed
     page    header slot: magic · slots in use; then slots 0 … 4094
 """
 
@@ -68,6 +68,8 @@ _LATE: Final = 14
 _CLOSED: Final = 15
 _SLOT_WORDS: Final = SLOT_BYTES // _WORD
 _COUNTS: Final = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
+CHECK_AT: Final = 2 * NAME_BYTES + 12 * _WORD
+"""Where in a slot the mirror keeps its checksum, in bytes."""
 _FIRST_SAMPLED: Final = (
     _SLOT_WORDS + _COUNTS + _SAMPLED
 )  # of slot 0, which stands behind the header
