@@ -60,9 +60,10 @@ PROGRESS_KILLS = 500
 class FolderStore:
     """A bucket in a folder; a put is one link, so it happened or it did not."""
 
-    def __init__(self, root: Path, chance: random.Random) -> None:
+    def __init__(self, root: Path, chance: random.Random, faults: float) -> None:
         self.root = root
         self._chance = chance
+        self._faults = faults
 
     async def put(
         self,
@@ -96,7 +97,7 @@ class FolderStore:
             raise ObjectExists(path.name) from None
 
     def _fails(self) -> bool:
-        return self._chance.random() < FAULTS
+        return self._chance.random() < self._faults
 
     def _path(self, key: str) -> Path:
         return self.root / key.replace("/", "=")
@@ -157,8 +158,8 @@ class House:
         rings = [] if fd is None else [RingReader(fd)]
         return Spooler(rings, self.spool, self.settings, self.clock)
 
-    def make_shipper(self) -> Shipper:
-        store: ObjectStore = FolderStore(self.bucket, random.Random(self.epoch))
+    def make_shipper(self, faults: float = FAULTS) -> Shipper:
+        store: ObjectStore = FolderStore(self.bucket, random.Random(self.epoch), faults)
         ledger = Ledger(self.spool.ledger)
         return Shipper(
             self.spool,
@@ -305,14 +306,13 @@ def main(folder: str, kills: str, seed: str, ring: str) -> None:
 
 
 def finish(house: House, *, lose: bool) -> None:
-    """Start once more, stop in order, ship the rest."""
+    """Start once more, stop in order, ship the rest to a bucket that is well again."""
     if not lose:
         house.make_capture()
     house.make_spooler(None if lose else house.fd).close()
-    shipper = house.make_shipper()
-    while list(house.spool.writers.glob("*/*.seal")):
-        asyncio.run(shipper.turn())
-        time.sleep(0.001)
+    shipper = house.make_shipper(faults=0.0)
+    while asyncio.run(shipper.turn()):
+        pass
 
 
 def read_numbers(path: Path) -> list[int]:

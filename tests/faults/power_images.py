@@ -8,7 +8,7 @@ next boot recovers the image - one image in five loses power once more meanwhile
     * every record that had been released is there, once;
     * every record that is there was offered, and not a bit of it has changed;
     * a segment holds as many records as its name says;
-    * `sampled = delivered + pending + Σ dropped`.
+    * `sampled = delivered + pending + Σ dropped`, and nothing was sampled that was not offered.
 
 `power_images.py IMAGES SEED` makes so many images of days from SEED on, and prints one JSON object;
 `power_images.py --image DAY POINT IMAGE` makes the one that a failure names.
@@ -179,6 +179,7 @@ class Image:
         counts = account(SpoolFolder(self._root, self._inside))
         assert sum(count.pending for count in counts) == len(found), counts
         assert not any(count.discrepancy for count in counts), counts
+        assert sum(count.sampled for count in counts) <= len(self._day.offered), counts
         return len(found)
 
     def _recover_until(self, calls: int) -> None:
@@ -236,7 +237,7 @@ def make_images(images: int, seed: int, root: Path) -> dict[str, int]:
             for image in range(IMAGES_A_POINT):
                 try:
                     records += Image(day, point, root, image).check()
-                except AssertionError as error:
+                except Exception as error:
                     raise AssertionError(
                         f"--image {seed + days} {number} {image}: {error}"
                     ) from error
