@@ -12,6 +12,7 @@ from benchmarks.scenarios import (
     peers,
     pieces,
     soak,
+    spool,
     uploads,
     verified,
 )
@@ -29,6 +30,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "idle": idle.run,
     "uploads": uploads.run,
     "frozen": frozen.run,
+    "spool": spool.run,
     "soak": soak.run,
 }
 """What runs when nothing is named; the soak only by name."""
