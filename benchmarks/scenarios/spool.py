@@ -37,7 +37,7 @@ segments of 16 MiB and syncs them every 100 ms. MB/s are bytes on disk and synce
 time; what is sealed is removed, as the shipper does. *Disk alone* writes as much into files of
 16 MiB in pieces of 256 KiB, with `fdatasync` every 100 ms and at each file's end: the limit. The
 two take turns. For scale, not as a comparison, since machine, year and disk are others: the Vector
-test harness publishes {VECTOR:.0f} MiB/s for Vector's disk buffer and {FLUENT_BIT:.0f} for Fluent Bit's.
+test harness publishes {VECTOR:.0f} MiB/s for Vector's disk buffer, {FLUENT_BIT:.0f} for Fluent Bit.
 """
 
 
