@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.account import account
 from modeltap.capture.counters import Drop
 from modeltap.capture.ledger import Delivery, Ledger, LedgerReader, Total
