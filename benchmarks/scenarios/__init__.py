@@ -25,7 +25,6 @@ SCENARIOS: Mapping[str, Scenario] = {
     "peers": peers.run,
     "capture": capture.run,
     "durability": durability.run,
-    "spool": spool.run,
     "verified": verified.run,
     "fixed": fixed.small,
     "bodies": fixed.large,
@@ -35,6 +34,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "uploads": uploads.run,
     "drain": drain.run,
     "frozen": frozen.run,
+    "spool": spool.run,
     "soak": soak.run,
 }
 """What runs when nothing is named; the soak only by name."""

@@ -1,8 +1,11 @@
 """`kill -9` of each process under load: who fails, who does not, and that no record is lost."""
 
 import os
+import random
 import signal
 import threading
+import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -29,10 +32,10 @@ pytestmark = pytest.mark.acceptance
 
 
 class Load:
-    """Threads that invoke without pause and keep what went wrong."""
+    """Threads that invoke without pause; they keep the request ids, and what went wrong."""
 
     def __init__(self, server: Server, endpoint: str, row: str) -> None:
-        self.answered = 0
+        self.request_ids: list[str] = []
         self.failures: list[str] = []
         self._stop = threading.Event()
         self._lock = threading.Lock()
@@ -41,16 +44,23 @@ class Load:
             threading.Thread(target=self._send, args=(runtime, endpoint, row)) for _ in range(4)
         ]
 
-    def _send(self, runtime: object, endpoint: str, row: str) -> None:
+    @property
+    def answered(self) -> int:
+        return len(self.request_ids)
+
+    def _send(self, runtime: Any, endpoint: str, row: str) -> None:
         while not self._stop.is_set():
             try:
-                invoke(runtime, endpoint, row)
+                answer = runtime.invoke_endpoint(
+                    EndpointName=endpoint, ContentType="text/csv", Body=row
+                )
+                answer["Body"].read()
             except (ClientError, BotoCoreError) as error:
                 with self._lock:
                     self.failures.append(str(error))
             else:
                 with self._lock:
-                    self.answered += 1
+                    self.request_ids.append(answer["ResponseMetadata"]["RequestId"])
 
     def __enter__(self) -> "Load":
         for thread in self.threads:
@@ -94,6 +104,11 @@ def progressed(load: Load, count: int = 200) -> bool:
 
 
 TOTAL = {"answered": 0}
+
+KILLS = 30
+ROLES = ("gateway", "spooler", "shipper", "control", "store")
+PAUSE_SECONDS = 0.8
+"""Between two kills, at most: who was killed before may be starting still, or resting."""
 
 
 @pytest.mark.parametrize("role", ["control", "store", "spooler", "shipper"])
@@ -178,6 +193,45 @@ def test_a_restart_brings_the_endpoints_back(loaded: tuple[Server, str]) -> None
             return False
 
     assert until(answers)
+
+
+def kill_often(server: Server, load: Load, chance: random.Random) -> Counter[str]:
+    """Kill one process after another, at any moment of its life; tell how often each role."""
+    killed: Counter[str] = Counter()
+    served = load.answered
+    while killed.total() < KILLS:
+        time.sleep(chance.random() * PAUSE_SECONDS)
+        role = chance.choice(ROLES)
+        if role == "gateway" and load.answered < served + 100:
+            continue  # its successor starts or rests: it would never serve
+        for pid in server.processes(role):
+            os.kill(pid, signal.SIGKILL)
+            killed[role] += 1
+        if role == "gateway":
+            served = load.answered
+    return killed
+
+
+def test_thirty_kills_at_any_moment_leave_nothing_uncounted(loaded: tuple[Server, str]) -> None:
+    """Also of those that are starting, and of several at once (F2)."""
+    server, row = loaded
+    create_endpoint(server, "often", "loaded", capture())
+    await_in_service(server, "often")
+    assert until(lambda: totals(server)["pending"] == 0)
+    before = Counter(totals(server))
+    with Load(server, "often", row) as load:
+        killed = kill_often(server, load, random.Random(4))
+    assert until(lambda: totals(server)["pending"] == 0)
+    counted = Counter(totals(server))
+    counted.subtract(before)
+    found = [event_id(record) for record in records(server, "often")]
+    print(killed, counted, f"answered={load.answered} failed={len(load.failures)}")
+    assert killed.keys() == set(ROLES)
+    assert len(found) == len(set(found)) == counted["delivered"]
+    assert counted["sampled"] == counted["delivered"] + counted["dropped"]
+    assert counted["dropped"] == counted["crash"]
+    assert len(set(load.request_ids) - set(found)) <= counted["dropped"]
+    assert len(set(found) - set(load.request_ids)) <= len(load.failures)
 
 
 def event_id(record: dict[str, Any]) -> str:

@@ -21,7 +21,7 @@ bytes (the service model's bound).
 Format, little-endian words of 8 bytes; a slot is 256 bytes:
 
     slot    endpoint 64s · variant 64s (zero-padded) · sampled · framed · dropped by reason (10)
-            · zero (of the mirror) · eligible · late · closed
+            · check (in a mirror alone) · eligible · late · closed
     page    header slot: magic · slots in use; then slots 0 … 4094
 """
 
@@ -36,8 +36,6 @@ NAME_BYTES: Final = 64
 PAGE_BYTES: Final = 1024 * 1024
 SLOTS_MAX: Final = PAGE_BYTES // SLOT_BYTES - 1
 FOUNDED_BYTES: Final = 2 * SLOT_BYTES  # what a new page takes
-CHECK: Final = 2 * NAME_BYTES // 8 + 12
-"""The word of a slot that is the mirror's; zero here."""
 SLOTS_FULL: Final = 0  # the slot of the pairs that have none of their own
 
 
@@ -70,6 +68,8 @@ _LATE: Final = 14
 _CLOSED: Final = 15
 _SLOT_WORDS: Final = SLOT_BYTES // _WORD
 _COUNTS: Final = 2 * NAME_BYTES // _WORD  # where a slot's counters begin, in words
+CHECK_AT: Final = 2 * NAME_BYTES + 12 * _WORD
+"""Where in a slot the mirror keeps its checksum, in bytes."""
 _FIRST_SAMPLED: Final = (
     _SLOT_WORDS + _COUNTS + _SAMPLED
 )  # of slot 0, which stands behind the header

@@ -5,25 +5,27 @@ has read a batch out of the ring and before it appends that batch, and syncs it 
 segments: so what stands on disk is never more than what its mirror says was sampled. A writer whose
 ring is gone has nothing but its mirror, which is then settled by what the disk holds.
 
-Format: the page, with a CRC32C of each slot in the slot's word `counters.CHECK`. A loss of power
-can leave anything in the place of a slot that was never synced: it then counts as not there.
+In a mirror every slot has a checksum, in a word that the page leaves free. A slot that a loss of
+power left as garbage, or that someone else wrote, is not there: it had no record on disk yet.
 
 If gateway, spooler and supervisor are killed at one moment, what was sampled since the last turn of
 the spooler (20 ms) is neither there nor counted.
 """
 
+import struct
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 from crc32c import crc32c
 
-from modeltap.capture.counters import CHECK, SLOT_BYTES, SlotCount, read, settle, used_bytes
+from modeltap.capture.counters import CHECK_AT, SLOT_BYTES, SlotCount, read, settle, used_bytes
 from modeltap.capture.disk import Disk, File
 from modeltap.errors import SpoolBusy
 
 SUFFIX = ".page"
-WORD_BYTES = 8
+
+_CHECK = struct.Struct("<Q")
 
 
 class Mirror:
@@ -117,38 +119,28 @@ def _write(file: File, page: bytes) -> None:
 
     A slot is never torn: it does not cross a sector of the disk.
     """
-    checked = bytearray(page)
-    for start in range(SLOT_BYTES, len(page), SLOT_BYTES):
-        _check_word(checked, start)[:] = _checksum(page, start)
-    file.write_at(SLOT_BYTES, bytes(checked[SLOT_BYTES:]))
-    file.write_at(0, bytes(checked[:SLOT_BYTES]))
+    slots = range(SLOT_BYTES, len(page), SLOT_BYTES)
+    file.write_at(SLOT_BYTES, b"".join(_checked(page[at : at + SLOT_BYTES]) for at in slots))
+    file.write_at(0, page[:SLOT_BYTES])
 
 
 def _slots(disk: Disk, path: Path) -> bytes:
-    """Read a file's whole slots, those that are none as zeros; nothing where there is no file."""
+    """Read a file's sound slots, each in its place; nothing where there is no file."""
     with suppress(FileNotFoundError):
         if disk.is_file(path):  # a pipe would hold its reader up
             data = disk.read(path)
-            return _good(data[: len(data) // SLOT_BYTES * SLOT_BYTES])
+            slots = [data[at : at + SLOT_BYTES] for at in range(0, len(data), SLOT_BYTES)]
+            whole = [slot for slot in slots if len(slot) == SLOT_BYTES]
+            return b"".join(whole[:1] + [_sound(slot) for slot in whole[1:]])
     return b""
 
 
-def _good(data: bytes) -> bytes:
-    page = bytearray(data)
-    for start in range(SLOT_BYTES, len(data), SLOT_BYTES):
-        word = _check_word(page, start)
-        found, word[:] = bytes(word), bytes(len(word))
-        if found != _checksum(page, start):
-            page[start : start + SLOT_BYTES] = bytes(SLOT_BYTES)
-    return bytes(page)
+def _checked(slot: bytes) -> bytes:
+    """Write the checksum of a slot into it; the check counts as zero."""
+    blank = slot[:CHECK_AT] + bytes(_CHECK.size) + slot[CHECK_AT + _CHECK.size :]
+    return blank[:CHECK_AT] + _CHECK.pack(crc32c(blank)) + blank[CHECK_AT + _CHECK.size :]
 
 
-def _check_word(page: bytearray, start: int) -> memoryview:
-    at = start + CHECK * WORD_BYTES
-    return memoryview(page)[at : at + WORD_BYTES]
-
-
-def _checksum(page: bytes | bytearray, start: int) -> bytes:
-    """Give the word for a slot whose own word is zero, as it is in a page."""
-    crc: int = crc32c(page[start : start + SLOT_BYTES])
-    return crc.to_bytes(WORD_BYTES, "little")
+def _sound(slot: bytes) -> bytes:
+    """Give a slot back, or an empty one where its checksum is wrong."""
+    return slot if _checked(slot) == slot else bytes(SLOT_BYTES)

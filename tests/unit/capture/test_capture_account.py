@@ -4,8 +4,8 @@ import threading
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.account import Count, account
 from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import State, standing, stopped

@@ -4,7 +4,6 @@ import errno
 from pathlib import Path
 
 from capture_world import World, exchange
-
 from modeltap.capture.account import account
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder

@@ -10,10 +10,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from capture_world import World, exchange
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture_world import World, exchange
 from modeltap.capture.account import account
 from modeltap.capture.counters import Drop
 from modeltap.capture.ledger import LOOK_SEGMENTS, Delivery, Ledger, LedgerReader, Total

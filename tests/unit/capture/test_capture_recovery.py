@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.counters import PAGE_BYTES, SLOT_BYTES, SLOTS_FULL, Counters, Drop
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder

@@ -11,8 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from capture_world import PLAN, World, exchange
 
+from capture_world import PLAN, World, exchange
 from modeltap.capture.backlog import PAUSE_SECONDS_MAX
 from modeltap.capture.counters import Drop
 from modeltap.capture.destination import PROBES_MAX, PUTS_MAX, SLOW_SECONDS, Lane

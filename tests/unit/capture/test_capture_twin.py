@@ -9,11 +9,11 @@ import tempfile
 from dataclasses import replace
 from pathlib import Path
 
-from capture_world import PLAN, World, exchange
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from capture_world import PLAN, World, exchange
 from modeltap.capture.account import Count, account
 from modeltap.capture.offer import SLICE_BYTES
 

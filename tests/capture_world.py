@@ -188,6 +188,11 @@ class World:
         return account(self.spool, [self.fd])
 
     @property
+    def disk_refuses(self) -> bool:
+        """Whether the spooler rests, because the disk has refused something."""
+        return self.spooler._stalled
+
+    @property
     def mirror(self) -> Path:
         return mirror_path(self.spool.counters, RingReader(self.fd).writer)
 
