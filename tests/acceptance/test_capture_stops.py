@@ -8,6 +8,7 @@ import subprocess
 import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -125,3 +126,12 @@ def test_an_endpoint_with_too_much_in_the_spool_stops_alone(small: tuple[Server,
     assert told["pending_bytes"] >= LIMIT_BYTES
     code, text = audit(server, "stuck")  # nothing is delivered yet, and nothing is missing
     assert code == 0, text
+    newest = max((server.home / "spool" / "writers").glob("*/*.seal"), key=_first)
+    newest.unlink()
+    code, text = audit(server, "stuck")
+    assert (code, "without a fate" in text) == (1, True), text
+
+
+def _first(segment: Path) -> int:
+    """Give the number of a segment's first record; all those on disk are of `stuck`."""
+    return int(segment.name.split("-")[2])

@@ -172,6 +172,22 @@ class _Reading:
         )
 
 
+def on_the_way(rings: Sequence[int]) -> dict[_Slot, tuple[Numbers, int]]:
+    """Tell of each slot that has some: the numbers in its ring, and how many records are to come.
+
+    Those wait in the gateway: sampled, not dropped, and not yet in the ring.
+    """
+    found: defaultdict[_Slot, list[Numbers]] = defaultdict(list)
+    readers = [reader for reader in map(RingReader, rings) if reader.founded]
+    waiting = _unframed(readers)  # first: what goes into a ring meanwhile is then in both
+    _look_in(readers, found)
+    slots = {slot for slot, count in waiting.items() if count > 0} | found.keys()
+    return {
+        slot: (Numbers.joined(s for part in found[slot] for s in part.spans), waiting[slot])
+        for slot in sorted(slots)
+    }
+
+
 def settle_dead(spool: SpoolFolder, rings: Sequence[RingReader]) -> int:
     """Count what died with its ring as dropped (`crash`); tell how many records are new there.
 

@@ -2,7 +2,7 @@
 
 Pure. A *piece* is a set of numbers that stand somewhere: an object, by its ledger row, or a
 segment. The numbers of a slot run from 1 to what was sampled; pieces may not overlap, and what is
-in none of them was dropped, or waits in the ring of a writer that lives.
+in none of them was dropped, or moves: it is in the ring of a writer that lives, or about to be.
 """
 
 from collections import defaultdict
@@ -13,6 +13,7 @@ from modeltap.capture.counters import SlotCount
 from modeltap.capture.numbers import Numbers
 
 Slot = tuple[str, int]  # writer, slot
+NONE = Numbers()
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,8 +24,20 @@ class Piece:
     first: int  # with the slot, the segment's name for ever
     place: str  # the object's URI, or the segment's name
     numbers: Numbers
+    destination: str = ""  # of a segment: where its object will stand
     unnumbered: int = 0  # records of an old row, whose numbers are not known
     lost: int = 0  # records that the place held and that nobody can get back: counted as dropped
+
+
+@dataclass(frozen=True, slots=True)
+class Moving:
+    """What of a slot is on its way to the disk."""
+
+    numbers: Numbers = NONE  # in the ring; some may be in a segment, too
+    waiting: int = 0  # records in the gateway that are to go into the ring
+
+
+STILL = Moving()
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +48,15 @@ class SlotAudit:
     sampled: int
     dropped: int
     missing: Numbers  # in no piece, and not in a ring
-    in_ring: int  # above all that is in pieces, and the writer lives
+    in_ring: int
+    waiting: int  # of the missing: those above all others, as many as wait in the gateway
     duplicates: Mapping[str, Numbers]  # by the later of two places
     unnumbered: int
 
     @property
     def unexplained(self) -> int:
         """Count the missing numbers that no counted drop explains."""
-        return max(0, len(self.missing) - self.dropped - self.unnumbered)
+        return max(0, len(self.missing) - self.waiting - self.dropped - self.unnumbered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,19 +74,21 @@ class ObjectFindings:
 
 
 def audit_slots(
-    counts: Mapping[Slot, SlotCount], pieces: Iterable[Piece], living: frozenset[str]
+    counts: Mapping[Slot, SlotCount], pieces: Iterable[Piece], moving: Mapping[Slot, Moving]
 ) -> list[SlotAudit]:
-    """Tile the numbers of each slot; `living` are the writers whose ring is there."""
+    """Tile the numbers of each slot."""
     placed: defaultdict[Slot, list[Piece]] = defaultdict(list)
     for piece in pieces:
         placed[piece.slot].append(piece)
     return [
-        _audit_slot(slot, counts.get(slot), placed[slot], slot[0] in living)
+        _audit_slot(slot, counts.get(slot), placed[slot], moving.get(slot, STILL))
         for slot in sorted(counts.keys() | placed.keys())
     ]
 
 
-def _audit_slot(slot: Slot, count: SlotCount | None, pieces: list[Piece], lives: bool) -> SlotAudit:
+def _audit_slot(
+    slot: Slot, count: SlotCount | None, pieces: list[Piece], moving: Moving
+) -> SlotAudit:
     held, duplicates = Numbers(), dict[str, Numbers]()
     for piece in pieces:
         twice = held & piece.numbers
@@ -80,17 +96,18 @@ def _audit_slot(slot: Slot, count: SlotCount | None, pieces: list[Piece], lives:
             duplicates[piece.place] = twice
         held |= piece.numbers
     sampled = count.sampled if count is not None else 0
-    missing = Numbers.up_to(sampled) - held
-    tail = Numbers()
-    if lives:
-        tail = missing - Numbers.up_to(held.spans[-1][1] if held.spans else 0)
+    in_ring = (Numbers.up_to(sampled) & moving.numbers) - held
+    placed = held | in_ring
+    missing = Numbers.up_to(sampled) - placed
+    beyond = missing - Numbers.up_to(placed.spans[-1][1] if placed.spans else 0)
     dropped = sum(count.dropped.values()) if count is not None else 0
     return SlotAudit(
         slot,
         sampled,
         dropped + sum(piece.lost for piece in pieces),
-        missing - tail,
-        len(tail),
+        missing,
+        len(in_ring),
+        min(len(beyond), moving.waiting),
         duplicates,
         sum(piece.unnumbered for piece in pieces),
     )

@@ -1,8 +1,14 @@
-"""Reads what an audit judges (`audit.py`): counters, segments, ledger rows, and the bucket."""
+"""Reads what an audit judges (`audit.py`): counters, segments, ledger rows, and the bucket.
+
+Beside a house that runs the order is that in which records go, so that none is missed:
+
+    counters (no later number counts) ─▶ rings ─▶ segments ─▶ ledger ─▶ counters (drops alone)
+"""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from modeltap.capture.audit import ObjectFindings, Piece, Slot
 from modeltap.capture.counters import SlotCount
@@ -10,7 +16,8 @@ from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Delivery, LedgerReader
 from modeltap.capture.mirror import mirrors
 from modeltap.capture.numbers import Numbers
-from modeltap.capture.segment import content, segment_files
+from modeltap.capture.segment import Content, SegmentFile, SegmentId, content, segment_files
+from modeltap.capture.stream import Stream
 from modeltap.errors import MalformedRecord, ObjectNotFound
 from modeltap.objects.port import ObjectStore
 from modeltap.record import decode
@@ -28,10 +35,22 @@ def slots_of(spool: SpoolFolder, endpoint: str) -> dict[Slot, SlotCount]:
     }
 
 
+def with_later_drops(
+    counts: Mapping[Slot, SlotCount], later: Mapping[Slot, SlotCount]
+) -> dict[Slot, SlotCount]:
+    """Give counts with the drops of a later reading: one may follow its number by a moment."""
+    return {
+        slot: replace(count, dropped=later.get(slot, count).dropped)
+        for slot, count in counts.items()
+    }
+
+
 def pieces_of(
     spool: SpoolFolder, slots: Mapping[Slot, SlotCount], endpoint: str
 ) -> tuple[list[Piece], list[Delivery]]:
-    """Give what stands on disk and in the ledger's rows, and the rows. Raise `LedgerUnreadable`.
+    """Give what stands on disk and in the ledger's rows, and the rows.
+
+    Raise `LedgerUnreadable`, and `OSError` where a segment cannot be read.
 
     Segments first, as records go; one that has a row is only not yet removed.
     """
@@ -46,15 +65,42 @@ def pieces_of(
 
 
 def _segments(spool: SpoolFolder, slots: Mapping[Slot, SlotCount]) -> Iterator[Piece]:
+    """Read the segments of some slots. One that is gone was sealed or shipped: list anew."""
     for folder in spool.writer_folders():
-        for file in segment_files(spool.disk, folder):
-            slot = file.id.writer, file.id.slot
-            if slot in slots:
-                with suppress(FileNotFoundError):  # sealed or shipped since it was listed
-                    records = content(spool.disk, file).records
-                    numbers = Numbers.of(number for number, _ in records)
-                    lost = max(0, (file.count or 0) - len(numbers))
-                    yield Piece(slot, file.id.first, file.path.name, numbers, lost=lost)
+        told: set[SegmentId] = set()
+        gone = True
+        while gone:
+            gone = False
+            for file in list(segment_files(spool.disk, folder)):
+                if (file.id.writer, file.id.slot) not in slots or file.id in told:
+                    continue
+                try:
+                    piece = _on_disk(spool, file)
+                except FileNotFoundError:
+                    gone = True
+                    continue
+                told.add(file.id)
+                yield piece
+
+
+def _on_disk(spool: SpoolFolder, file: SegmentFile) -> Piece:
+    held = content(spool.disk, file)
+    numbers = Numbers.of(number for number, _ in held.records)
+    return Piece(
+        (file.id.writer, file.id.slot),
+        file.id.first,
+        file.path.name,
+        numbers,
+        _destination(held),
+        lost=max(0, (file.count or 0) - len(numbers)),
+    )
+
+
+def _destination(held: Content) -> str:
+    with suppress(MalformedRecord):
+        if held.label is not None:
+            return Stream.decode(held.label.stream).plan.destination
+    return ""
 
 
 def _piece(row: Delivery) -> Piece:
@@ -72,16 +118,18 @@ def _piece(row: Delivery) -> Piece:
 class ObjectAudit:
     """Compares the bucket with ledger rows, object by object."""
 
-    def __init__(self, stores: Stores, tell: Callable[[str], object]) -> None:
-        """Take `tell`, which hears of each object before it is read."""
+    def __init__(self, stores: Stores, tell: Callable[[int], object]) -> None:
+        """Take `tell`, which hears how many objects were read so far."""
         self._stores = stores
         self._tell = tell
+        self._read = 0
         self._seen: set[str] = set()
         self.found = ObjectFindings()
 
     async def check(self, row: Delivery) -> None:
         """Read one object whole: its size, its hash, its lines, their event ids."""
-        self._tell(row.uri)
+        self._read += 1
+        self._tell(self._read)
         store, key = self._stores(row.uri)
         try:
             info = await store.head(key)

@@ -78,18 +78,26 @@ def _answers(settings: Settings) -> bool:
 
 
 def capture_now(settings: Settings) -> dict[str, Any]:
-    """Ask the running server how capture stands (`/capturez`); nothing where none runs."""
+    """Ask the running server how capture stands (`/capturez`). Raise `CannotRun` if it cannot say.
+
+    Raises also where another home's server has the port.
+    """
+    where = f"http://127.0.0.1:{settings.scrape_port}/capturez"
     connection = http.client.HTTPConnection(
         "127.0.0.1", settings.scrape_port, timeout=ANSWER_SECONDS_MAX
     )
     try:
         connection.request("GET", "/capturez")
         document: dict[str, Any] = json.loads(connection.getresponse().read())
-    except (OSError, http.client.HTTPException, ValueError):
-        return {}
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise CannotRun(f"{where} does not answer ({error}); try again") from None
     finally:
         connection.close()
-    return document if document.get("home") == str(settings.home) else {}
+    if document.get("home") != str(settings.home):
+        raise CannotRun(f"{where} is another server's; this one's metrics_port must be its own")
+    if document["state"] == "unknown":
+        raise CannotRun(f"how capture stands is not known ({document['reason']}); try again")
+    return document
 
 
 def access_key(settings: Settings) -> tuple[str, str]:

@@ -1,16 +1,35 @@
 """`/capturez`: how capture stands, as a JSON document (`docs/metrics.md`)."""
 
+from collections.abc import Mapping
+
 from modeltap.capture.account import Count
-from modeltap.capture.standing import Standing
+from modeltap.capture.numbers import Numbers
+from modeltap.capture.standing import Standing, State
 from modeltap.nouns import Document
 
+REASONS: Mapping[State, str] = {
+    State.DISK_FAULT: "the disk of the spool refuses; records wait in the rings",
+    State.DISK_WATERMARK: "the disk of the spool is too full; new records are dropped",
+    State.SPOOL_LIMIT: "an endpoint has too much in the spool; its new records are dropped",
+    State.DELIVERY_WAITING: "a destination takes nothing (see waiting); records wait on disk",
+    State.RUNNING: "",
+}
 
-def capturez(standing: Standing, home: str, now_ns: int) -> Document:
+OnTheWay = Mapping[tuple[str, int], tuple[Numbers, int]]
+"""By writer and slot: numbers in its ring, and how many are to come (`account.on_the_way`)."""
+
+
+def capturez(standing: Standing, rings: OnTheWay, home: str, now_ns: int) -> Document:
     """Write one look at capture. Times are ages in seconds; no payload, no secret is in it."""
     return {
         "home": home,
         "state": standing.state,
+        "reason": REASONS[standing.state],
         "writers": list(standing.writers),
+        "rings": [
+            {"writer": writer, "slot": slot, "numbers": str(numbers), "waiting": waiting}
+            for (writer, slot), (numbers, waiting) in rings.items()
+        ],
         "disk": {"used_percent": standing.used_percent, "free_bytes": standing.free_bytes},
         "segments": standing.segments,
         "variants": [_variant(count, standing, now_ns) for count in standing.counts],
@@ -28,6 +47,7 @@ def _variant(count: Count, standing: Standing, now_ns: int) -> Document:
         "endpoint": count.endpoint,
         "variant": count.variant,
         "eligible": count.eligible,
+        "not_sampled": count.eligible - count.sampled,
         "sampled": count.sampled,
         "delivered": count.delivered,
         "pending": count.pending,

@@ -1,7 +1,7 @@
 """The control process: AWS's control APIs, state, and the reconcile loop."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -14,6 +14,7 @@ from starlette.routing import Route
 from uvicorn._types import ASGIApplication
 
 from modeltap.auth.keyring import Keyring
+from modeltap.capture.account import on_the_way
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.inventory import Inventory
@@ -71,7 +72,7 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
-    pages = _pages(process.assignment.fds["meters"], partial(standing, inventory, rings), process)
+    pages = _pages(process, partial(standing, inventory, rings), rings)
     metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
@@ -86,8 +87,9 @@ async def serve(process: Process) -> None:
     store.close()
 
 
-def _pages(meters: int, look: Look, process: Process) -> ASGIApplication:
+def _pages(process: Process, look: Look, rings: Sequence[int]) -> ASGIApplication:
     """Make the application of the metrics port: `/metrics`, for Prometheus, and `/capturez`."""
+    meters = process.assignment.fds["meters"]
     home, clock = str(process.settings.home), process.clock
 
     async def metrics(_: Request) -> Response:
@@ -99,7 +101,7 @@ def _pages(meters: int, look: Look, process: Process) -> ASGIApplication:
             found = await asyncio.to_thread(look)
         except (LedgerUnreadable, OSError) as error:
             return JSONResponse({"home": home, "state": "unknown", "reason": str(error)}, 503)
-        return JSONResponse(capturez(found, home, clock.now_ns()))
+        return JSONResponse(capturez(found, on_the_way(rings), home, clock.now_ns()))
 
     routes = [Route("/metrics", metrics), Route("/capturez", capture)]
     return cast(ASGIApplication, Starlette(routes=routes))
