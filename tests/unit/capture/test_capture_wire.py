@@ -8,6 +8,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -42,8 +43,27 @@ class HostileServer:
         self.objects: dict[str, tuple[bytes, list[str]]] = {}
         self.fates: Counter[str] = Counter()
         self._chance = random.Random(seed)
+        self._connections: list[asyncio.Task[None]] = []
 
-    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._connections.append(task)
+        try:
+            await self._serve(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def end(self) -> None:
+        """End what is left: a client may hold a connection that it asked nothing on."""
+        for task in self._connections:
+            task.cancel()
+        await asyncio.gather(*self._connections, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
         lines = [line for line in head[1:] if line]
         headers = {name.lower(): value for name, value in (each.split(": ", 1) for each in lines)}
@@ -59,7 +79,6 @@ class HostileServer:
             return
         writer.write(answer[:15] if "cut" in fate else answer)
         await writer.drain()
-        writer.close()
 
     def _fate(self) -> str:
         if self._chance.random() >= FAULT_SHARE:
@@ -104,7 +123,7 @@ def world(tmp_path: Path) -> Iterator[World]:
 
 async def deliver(world: World, server: HostileServer, home: Path) -> list[str]:
     """Run turns of every lane until nothing is pending; give the URIs that were renewed."""
-    listening = await asyncio.start_server(server.serve, "127.0.0.1", 0)
+    listening = await asyncio.start_server(server.meet, "127.0.0.1", 0)
     async with listening:
         url = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
         at = ExternalBucket(
@@ -122,6 +141,7 @@ async def deliver(world: World, server: HostileServer, home: Path) -> list[str]:
             await asyncio.gather(*(shipper.turn(lane) for lane in LANES))
             world.clock.advance(10)
         await shipper.turn()
+        await server.end()
         return renewed
 
 
