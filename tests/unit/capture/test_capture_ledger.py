@@ -100,11 +100,13 @@ def ledger_of_before(path: Path, *rows: tuple[int, int, int, int]) -> None:
     """Write a ledger as it was before it knew numbers; rows are first, last, records, corrupt."""
     connection = sqlite3.connect(path, isolation_level=None)
     connection.execute(BEFORE)
+    connection.execute("BEGIN")
     for first, last, records, corrupt in rows:
         connection.execute(
             "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             ("w", 1, first, last, "churn", "A", "s3://b/k", "e", 9, records, corrupt, first),
         )
+    connection.execute("COMMIT")
     connection.close()
 
 
