@@ -12,8 +12,8 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.puts import read_puts
 from modeltap.capture.shipper import LANES, Shipper
 from modeltap.objects.remote import Stores
