@@ -43,6 +43,9 @@ def test_what_is_appended_is_read(disk: Disk, folder: Path) -> None:
     file.write_at(100_000, b"y")
     assert disk.read(folder / "a") == b"x" * 100_000 + b"y"
     assert disk.read(folder / "a", 3) == b"xxx"
+    assert disk.read(folder / "a", 5, 99_998) == b"xxy"
+    assert disk.read(folder / "a", start=100_000) == b"y"
+    assert disk.read(folder / "a", start=200_000) == b""
     assert disk.size_and_age(folder / "a")[0] == 100_001
     file.sync()
     file.close()

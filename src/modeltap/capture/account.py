@@ -19,13 +19,14 @@ neither on disk nor in the ledger nor dropped died with it: `settle_dead` writes
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from modeltap.capture.batch import open_batch
 from modeltap.capture.counters import Drop, SlotCount, read
 from modeltap.capture.disk import Disk
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.inventory import Inventory, Kept
 from modeltap.capture.ledger import LedgerReader, Total
 from modeltap.capture.mirror import mirrors, settle_mirror
 from modeltap.capture.numbers import Numbers
@@ -60,27 +61,31 @@ class Count:
         return self.sampled - self.delivered - self.pending - sum(self.dropped.values())
 
 
-def account(spool: SpoolFolder, rings: Sequence[int] = ()) -> list[Count]:
+def account(
+    spool: SpoolFolder, rings: Sequence[int] = (), inventory: Inventory | None = None
+) -> list[Count]:
     """Count the records of every variant that the spool knows, in order of name.
 
     `rings` are the descriptors of those that live. Who has none (the command line, beside a server
-    that runs) misses what a spooler has not moved yet: at most the last 20 ms. Raise
-    `LedgerUnreadable`, `OSError`.
+    that runs) misses what a spooler has not moved yet: at most the last 20 ms. Who comes again
+    brings its `inventory`, and reads only what is new. Raise `LedgerUnreadable`, `OSError`.
     """
+    inventory = inventory or Inventory(spool)
     counts: list[Count] = []
     for _ in range(READINGS_MAX):
-        counts = _Reading(spool, rings).counts()
+        counts = _Reading(inventory, rings).counts()
         if not any(count.discrepancy for count in counts):
             break
+        inventory.forget()
     return counts
 
 
 class _Reading:
     """One look at everything, in the order that records go."""
 
-    def __init__(self, spool: SpoolFolder, rings: Sequence[int]) -> None:
+    def __init__(self, inventory: Inventory, rings: Sequence[int]) -> None:
         readers = [reader for reader in map(RingReader, rings) if reader.founded]
-        self._slots = _counters(spool, readers)
+        self._slots = _counters(inventory.spool, readers)
         tops = {
             (writer, count.slot): count.sampled
             for writer, counts in self._slots.items()
@@ -90,13 +95,8 @@ class _Reading:
         _look_in(readers, found)
         self._pending: Counter[_Slot] = Counter()
         self._bytes: Counter[_Slot] = Counter()
-        with ExitStack() as stack:
-            ledger = None
-            if spool.ledger.exists():
-                ledger = stack.enter_context(LedgerReader(spool.ledger))
-            living = {reader.writer for reader in readers}
-            self._look_at_segments(spool, ledger, living, found)
-            self._totals = ledger.totals() if ledger is not None else {}
+        self._totals: dict[_Variant, Total] = {}
+        self._look_at_segments(inventory, {reader.writer for reader in readers}, found)
         _look_in([RingReader(ring) for ring in rings], found)
         for slot, parts in found.items():
             numbers = Numbers.joined(span for part in parts for span in part.spans)
@@ -104,25 +104,38 @@ class _Reading:
         self._unframed = _unframed(readers)
 
     def _look_at_segments(
-        self,
-        spool: SpoolFolder,
-        ledger: LedgerReader | None,
-        living: set[str],
-        found: defaultdict[_Slot, list[Numbers]],
+        self, inventory: Inventory, living: set[str], found: defaultdict[_Slot, list[Numbers]]
     ) -> None:
-        for folder in spool.writer_folders():
-            for file in segment_files(spool.disk, folder):
-                if ledger is not None and file.count is not None and ledger.has(file.id):
-                    continue
-                slot = file.id.writer, file.id.slot
-                with suppress(FileNotFoundError):  # sealed or shipped since it was listed
-                    self._bytes[slot] += spool.disk.size_and_age(file.path)[0]
-                    if file.count is not None:
-                        self._pending[slot] += file.count
-                    elif file.id.writer in living:
-                        found[slot].append(_numbers_in(spool.disk, file))
-                    else:
-                        self._pending[slot] += len(_numbers_in(spool.disk, file))
+        """Count what segments hold and the ledger has no row of, and what the ledger has.
+
+        The ledger is asked at one moment: what was shipped until then is in it, and only there.
+        """
+        every = inventory.look()
+        for kept in every:
+            if kept.file.count is None:
+                with suppress(FileNotFoundError):  # sealed since it was listed
+                    inventory.read_on(kept)
+                    self._add_open(kept, living, found)
+        sealed = [kept for kept in every if kept.file.count is not None]
+        settled: set[SegmentId] = set()
+        if inventory.spool.ledger.exists():
+            with LedgerReader(inventory.spool.ledger) as ledger:
+                settled, self._totals = ledger.look([kept.file.id for kept in sealed])
+        for kept in sealed:
+            if kept.file.id not in settled:
+                slot = kept.file.id.writer, kept.file.id.slot
+                self._pending[slot] += kept.file.count or 0
+                self._bytes[slot] += kept.size
+
+    def _add_open(
+        self, kept: Kept, living: set[str], found: defaultdict[_Slot, list[Numbers]]
+    ) -> None:
+        slot = kept.file.id.writer, kept.file.id.slot
+        self._bytes[slot] += kept.size
+        if kept.file.id.writer in living:
+            found[slot].append(kept.numbers)
+        else:
+            self._pending[slot] += len(kept.numbers)
 
     def counts(self) -> list[Count]:
         """Add up the slots of each variant, and what the ledger knows of it."""
@@ -216,10 +229,6 @@ def _look_in(rings: Iterable[RingReader], found: defaultdict[_Slot, list[Numbers
             for data in ring.frames(ring.capacity):
                 batch = open_batch(data)
                 found[ring.writer, batch.slot].append(Numbers.of(batch.numbers()))
-
-
-def _numbers_in(disk: Disk, file: SegmentFile) -> Numbers:
-    return Numbers.of(number for number, _ in content(disk, file).records)
 
 
 def _on_disk(spool: SpoolFolder, writer: str) -> dict[SegmentId, int]:

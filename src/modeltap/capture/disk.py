@@ -83,8 +83,8 @@ class Disk(Protocol):
         """Give a file's size in bytes and the time of its last change in ns."""
         ...
 
-    def read(self, path: Path, bytes_max: int = -1) -> bytes:
-        """Read a file from its beginning, whole or at most so many bytes."""
+    def read(self, path: Path, bytes_max: int = -1, start: int = 0) -> bytes:
+        """Read a file from `start` on, to its end or at most so many bytes."""
         ...
 
     def create(self, path: Path) -> File:
@@ -166,8 +166,9 @@ class SystemDisk:
         figures = path.lstat()
         return figures.st_size, figures.st_mtime_ns
 
-    def read(self, path: Path, bytes_max: int = -1) -> bytes:
+    def read(self, path: Path, bytes_max: int = -1, start: int = 0) -> bytes:
         with path.open("rb") as opened:
+            opened.seek(start)
             return opened.read(bytes_max)
 
     def create(self, path: Path) -> File:

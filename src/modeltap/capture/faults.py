@@ -73,9 +73,9 @@ class FaultyDisk:
     def size_and_age(self, path: Path) -> tuple[int, int]:
         return self.inside.size_and_age(path)
 
-    def read(self, path: Path, bytes_max: int = -1) -> bytes:
+    def read(self, path: Path, bytes_max: int = -1, start: int = 0) -> bytes:
         self.ask("read")
-        return self.inside.read(path, bytes_max)
+        return self.inside.read(path, bytes_max, start)
 
     def create(self, path: Path) -> File:
         self.ask("create")

@@ -1,20 +1,22 @@
 """The delivery ledger: one row for each segment that has its object, so that nothing counts twice.
 
-`delivered` is a sum over rows, not a counter: a shipper killed between the object's acknowledgement
-and the segment's removal finds the row, or writes the same one again. SQLite, WAL, synchronous
-FULL: the shipper writes, all others read. Losing the file loses counts, no record.
+`delivered` is the sum over rows, kept by the statement that writes a row, so that it is never
+another: a shipper killed between the object's acknowledgement and the segment's removal finds the
+row, or writes the same one again, which changes nothing. SQLite, WAL, synchronous FULL: the shipper
+writes, all others read. Losing the file loses counts, no record.
 
 So a damaged ledger stops nobody. Its one writer puts it aside (`ledger.damaged/`, the last one is
 kept), takes over the rows that can still be read, and goes on; a reader is told to come again.
 
 Constraints: one row of about 300 bytes a segment (a minute of one variant at most), kept for good.
-A ledger of before, without numbers and reasons, is upgraded in place when its writer opens it.
+A ledger of before, without numbers and reasons, or without totals, is upgraded in place when its
+writer opens it.
 """
 
 import logging
 import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
@@ -28,10 +30,12 @@ from modeltap.errors import LedgerUnreadable
 from modeltap.telemetry import Event, emit
 
 BUSY_SECONDS = 10.0
+LOOK_SEGMENTS = 1000  # of one statement
 DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What no retry mends. Our statements are fixed: `SQLITE_ERROR` means tables that are not ours."""
 
-_LATEST = 2  # SQLite's user_version: 0 of a ledger of before, whose lost records were all corrupt
+_LATEST = 3
+"""SQLite's user_version: 0 of a ledger whose lost records were all corrupt, 2 without totals."""
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS delivery (
@@ -43,12 +47,47 @@ CREATE TABLE IF NOT EXISTS delivery (
     PRIMARY KEY (writer, slot, first)
 ) STRICT, WITHOUT ROWID
 """
+_TOTALS = (
+    """
+    CREATE TABLE total (
+        endpoint TEXT NOT NULL, variant TEXT NOT NULL, reason TEXT NOT NULL,
+        records INTEGER NOT NULL, lost INTEGER NOT NULL,
+        PRIMARY KEY (endpoint, variant, reason)
+    ) STRICT, WITHOUT ROWID
+    """,
+    """
+    INSERT INTO total
+    SELECT endpoint, variant, reason, sum(records), sum(lost) FROM delivery
+    GROUP BY endpoint, variant, reason
+    """,
+    """
+    CREATE TRIGGER added AFTER INSERT ON delivery BEGIN
+        INSERT INTO total VALUES (new.endpoint, new.variant, new.reason, new.records, new.lost)
+        ON CONFLICT DO UPDATE SET records = records + new.records, lost = lost + new.lost;
+    END
+    """,
+    """
+    CREATE TRIGGER taken_back AFTER DELETE ON delivery BEGIN
+        UPDATE total SET records = records - old.records, lost = lost - old.lost
+        WHERE (endpoint, variant, reason) = (old.endpoint, old.variant, old.reason);
+    END
+    """,
+)
+"""What a scrape asks for: a sum over all rows of years is not read for each."""
+
 _SELECT = """
 SELECT writer, slot, first, last, endpoint, variant,
     uri, etag, bytes, records, lost, delivered_ns, numbers, reason
 FROM delivery
 """
 _INSERT = "INSERT OR IGNORE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_SETTLED = """
+WITH wanted (writer, slot, first) AS (VALUES {wanted})
+SELECT wanted.writer, wanted.slot, wanted.first
+FROM wanted CROSS JOIN delivery USING (writer, slot, first)
+"""
+"""A cross join is one from left to right, by delivery's key."""
 
 _IS_THERE = "SELECT 1 FROM sqlite_schema WHERE name = 'delivery'"
 _SELECT_BEFORE = """
@@ -110,6 +149,25 @@ class LedgerReader:
         key = segment.writer, segment.slot, segment.first
         return bool(self._rows(query, key))
 
+    def look(
+        self, segments: Sequence[SegmentId]
+    ) -> tuple[set[SegmentId], dict[tuple[str, str], Total]]:
+        """Tell which of these segments have a row, and the totals: both of one moment."""
+        self._rows("BEGIN")
+        try:
+            settled: set[SegmentId] = set()
+            for start in range(0, len(segments), LOOK_SEGMENTS):
+                some = segments[start : start + LOOK_SEGMENTS]
+                values = tuple(
+                    part for each in some for part in (each.writer, each.slot, each.first)
+                )
+                wanted = ", ".join(["(?, ?, ?)"] * len(some))
+                rows = self._rows(_SETTLED.format(wanted=wanted), values)
+                settled.update(SegmentId(*row) for row in rows)
+            return settled, self.totals()
+        finally:
+            self._rows("COMMIT")
+
     def counts(self, writer: str) -> dict[SegmentId, int]:
         """Count the records that each settled segment of a writer held."""
         query = "SELECT slot, first, records + lost FROM delivery WHERE writer = ?"
@@ -118,12 +176,11 @@ class LedgerReader:
 
     def totals(self) -> dict[tuple[str, str], Total]:
         """Sum up the records that were delivered and lost, by (endpoint, variant)."""
-        rows = self._rows(
-            "SELECT endpoint, variant, reason, sum(records), sum(lost) FROM delivery "
-            "GROUP BY endpoint, variant, reason"
-        )
+        rows = self._rows("SELECT endpoint, variant, reason, records, lost FROM total")
         totals: dict[tuple[str, str], Total] = {}
         for endpoint, variant, reason, delivered, lost in rows:
+            if not delivered and not lost:
+                continue  # taken back
             before = totals.get((endpoint, variant), Total())
             now = before.lost | ({Drop(reason): lost} if lost else {})
             totals[endpoint, variant] = Total(before.delivered + delivered, now)
@@ -202,7 +259,8 @@ class Ledger(LedgerReader):
             with suppress(sqlite3.IntegrityError):  # a row that is none of ours
                 self._connection.execute(_INSERT, row)
         self._connection.execute("COMMIT")
-        emit(LedgerSetAside(str(error), self._connection.total_changes, str(kept)))
+        ((rows,),) = self._connection.execute("SELECT count(*) FROM delivery").fetchall()
+        emit(LedgerSetAside(str(error), rows, str(kept)))
 
 
 def _opened(path: Path) -> sqlite3.Connection:
@@ -223,11 +281,14 @@ def _upgrade(connection: sqlite3.Connection) -> None:
     connection.execute("BEGIN IMMEDIATE")
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     rows = []
-    if version < _LATEST and connection.execute(_IS_THERE).fetchone():
+    if version == 0 and connection.execute(_IS_THERE).fetchone():
         rows = connection.execute(_SELECT_BEFORE).fetchall()
         connection.execute("DROP TABLE delivery")
     connection.execute(_SCHEMA)
     connection.executemany(_INSERT, map(_of_before, rows))
+    if version < _LATEST:
+        for statement in _TOTALS:
+            connection.execute(statement)
     connection.execute(f"PRAGMA user_version = {_LATEST}")
     connection.execute("COMMIT")
 

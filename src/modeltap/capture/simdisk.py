@@ -189,8 +189,8 @@ class SimulatedDisk:
         inode = self._inode(path)
         return len(inode.cached), inode.changed_ns
 
-    def read(self, path: Path, bytes_max: int = -1) -> bytes:
-        cached = self._inode(path).cached
+    def read(self, path: Path, bytes_max: int = -1, start: int = 0) -> bytes:
+        cached = self._inode(path).cached[start:]
         return bytes(cached if bytes_max < 0 else cached[:bytes_max])
 
     def create(self, path: Path) -> File:

@@ -13,16 +13,15 @@ The first three stop an endpoint's capture (`CaptureStatus: Stopped`); inference
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
 from modeltap.capture.account import Count, account
 from modeltap.capture.counters import read
-from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.inventory import Inventory, Kept
 from modeltap.capture.puts import Puts, read_puts
 from modeltap.capture.ring import RingReader
-from modeltap.capture.segment import SegmentFile, segment_files
-from modeltap.capture.shipment import placed
 
 
 class State(StrEnum):
@@ -47,19 +46,19 @@ class Standing:
     puts: Puts
 
 
-def standing(spool: SpoolFolder, rings: Sequence[int]) -> Standing:
+def standing(inventory: Inventory, rings: Sequence[int]) -> Standing:
     """Look at the rings that live and the spool. Raise `LedgerUnreadable`, `OSError`."""
-    counts, puts = account(spool, rings), read_puts(spool)
-    disk = spool.disk
-    files = [file for folder in spool.writer_folders() for file in segment_files(disk, folder)]
-    sealed = sum(file.count is not None for file in files)
+    spool, disk = inventory.spool, inventory.spool.disk
+    counts, puts = account(spool, rings, inventory), read_puts(spool)
+    every = inventory.look()
+    sealed = sum(kept.file.count is not None for kept in every)
     quarantined = len(disk.files(spool.quarantine))
     return Standing(
         _state(rings, puts),
         tuple(ring.writer for ring in _living(rings)),
         counts,
-        _oldest(spool, files),
-        {"open": len(files) - sealed, "sealed": sealed, "quarantined": quarantined},
+        _oldest(inventory, every),
+        {"open": len(every) - sealed, "sealed": sealed, "quarantined": quarantined},
         disk.used_percent(spool.root),
         disk.free_bytes(spool.root),
         puts,
@@ -91,21 +90,18 @@ def _living(rings: Sequence[int]) -> list[RingReader]:
     return [reader for reader in map(RingReader, rings) if reader.founded]
 
 
-def _oldest(spool: SpoolFolder, files: list[SegmentFile]) -> dict[tuple[str, str], int]:
+def _oldest(inventory: Inventory, every: list[Kept]) -> dict[tuple[str, str], int]:
     """Find when the oldest record of each variant that is on disk was received."""
-    first: dict[tuple[str, int], SegmentFile] = {}
-    for file in files:
-        slot = file.id.writer, file.id.slot
-        if slot not in first or file.hour < first[slot].hour:
-            first[slot] = file  # files come in the order of their numbers
+    first: dict[tuple[str, int], Kept] = {}
+    for kept in every:
+        slot = kept.file.id.writer, kept.file.id.slot
+        if slot not in first or kept.file.hour < first[slot].file.hour:
+            first[slot] = kept  # they come in the order of hours, then of their numbers
     oldest: dict[tuple[str, str], int] = {}
-    for file in first.values():
-        try:
-            found = placed(spool.disk, file)
-        except OSError:
-            continue  # sealed or shipped since it was listed; or it cannot be read
-        if found is not None:
-            label, stream = found
-            variant = stream.endpoint, stream.variant
-            oldest[variant] = min(label.first_ns, oldest.get(variant, label.first_ns))
+    for kept in first.values():
+        with suppress(OSError):  # sealed or shipped since it was listed; or it cannot be read
+            origin = inventory.origin(kept)
+            if origin is not None:
+                variant = origin.endpoint, origin.variant
+                oldest[variant] = min(origin.first_ns, oldest.get(variant, origin.first_ns))
     return oldest

@@ -16,6 +16,7 @@ from uvicorn._types import ASGIApplication
 from modeltap.auth.keyring import Keyring
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import standing, stopped
 from modeltap.control.capturez import capturez
 from modeltap.control.launching import Launching
@@ -51,7 +52,7 @@ async def serve(process: Process) -> None:
     environments = Environments(layout.environments)
     reconciler = _reconciler(process, store, stores, environments, tasks)
     partition = settings.partition
-    spool = SpoolFolder(layout.spool, SystemDisk())
+    inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
     services = {
         "sagemaker": sagemaker_service(
@@ -70,7 +71,7 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
-    pages = _pages(process.assignment.fds["meters"], partial(standing, spool, rings), process)
+    pages = _pages(process.assignment.fds["meters"], partial(standing, inventory, rings), process)
     metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))

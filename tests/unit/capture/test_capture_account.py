@@ -4,9 +4,10 @@ import threading
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.account import Count, account
+from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import State, standing, stopped
 from modeltap.objects.simulated import Fault, SimulatedStore
 
@@ -43,7 +44,7 @@ def test_the_state_is_the_gravest_and_says_what_stops(tmp_path: Path) -> None:
         rings = [world.fd]
 
         def state() -> tuple[State, State | None]:
-            return standing(world.spool, rings).state, stopped(rings, "churn")
+            return standing(Inventory(world.spool), rings).state, stopped(rings, "churn")
 
         assert state() == (State.RUNNING, None)
         store.fault = lambda _: Fault.DOWN
@@ -64,5 +65,5 @@ def test_without_rings_what_the_disk_holds_is_told(tmp_path: Path, rings: list[i
     with World(tmp_path) as world:
         world.offer(exchange(1))
         world.turn()
-        (count,) = account(world.spool, *([] if rings is None else [rings]))
+        (count,) = account(world.spool) if rings is None else account(world.spool, rings)
         assert (count.sampled, count.pending, count.discrepancy) == (1, 1, 0)

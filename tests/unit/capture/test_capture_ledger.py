@@ -2,15 +2,22 @@
 
 import errno
 import sqlite3
+from collections import Counter
 from collections.abc import Callable
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from capture_world import World, exchange
 from modeltap.capture.account import account
 from modeltap.capture.counters import Drop
-from modeltap.capture.ledger import Delivery, Ledger, LedgerReader, Total
+from modeltap.capture.ledger import LOOK_SEGMENTS, Delivery, Ledger, LedgerReader, Total
+from modeltap.capture.segment import SegmentId
 from modeltap.errors import LedgerUnreadable
 
 ROW = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5, "1-8", "corrupt")
@@ -78,11 +85,64 @@ def test_rows_before_the_damage_are_taken_over(
     data[(pages - 5) * 4096 : (pages - 4) * 4096] = b"\xff" * 4096
     path.write_bytes(data)
     ledger = Ledger(path)  # its first pages are good: the damage is met when it is read
-    delivered = ledger.delivered("churn", "A")
+    delivered = len(ledger.deliveries())
     assert 0 < delivered < 1000
-    assert "LedgerSetAside" in capfd.readouterr().out
+    assert ledger.delivered("churn", "A") == delivered
+    told = capfd.readouterr().out
+    assert ("LedgerSetAside" in told, f"rows={delivered}" in told) == (True, True)
     ledger.add(ROW)
     ledger.close()
+
+
+SEGMENTS = st.integers(1, 6)
+REASONS = st.sampled_from(["", *Drop])
+
+
+@given(st.lists(st.tuples(st.booleans(), SEGMENTS, REASONS, st.integers(0, 9)), max_size=30))
+def test_totals_are_the_sum_over_rows_after_each_step(
+    steps: list[tuple[bool, int, str, int]],
+) -> None:
+    with TemporaryDirectory() as folder, closing(Ledger(Path(folder) / "ledger.db")) as ledger:
+        for adds, first, reason, lost in steps:
+            if adds:
+                lost = lost if reason else 0
+                uri = "" if reason else "s3://b/k"
+                ledger.add(replace(ROW, first=first, uri=uri, lost=lost, reason=reason))
+            else:
+                ledger.take_back(SegmentId("w", 1, first))
+            rows = ledger.settled()
+            lost_of = Counter[str]()
+            for row in rows:
+                lost_of[row.reason] += row.lost
+            total = ledger.totals().get(("churn", "A"), Total())
+            assert total.delivered == sum(row.records for row in rows)
+            assert total.lost == dict(+lost_of)
+
+
+def test_a_ledger_without_totals_gets_them(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger = Ledger(path)
+    for first in range(1, 4):
+        ledger.add(replace(ROW, first=first))
+    for statement in ("DROP TRIGGER added", "DROP TRIGGER taken_back", "DROP TABLE total"):
+        ledger._connection.execute(statement)
+    ledger._connection.execute("PRAGMA user_version = 2")
+    ledger.close()
+    with closing(Ledger(path)) as ledger:
+        assert ledger.totals() == {("churn", "A"): Total(24, {Drop.CORRUPT: 3})}
+        ledger.add(replace(ROW, first=4))
+        assert ledger.delivered("churn", "A") == 32
+
+
+def test_a_look_tells_which_segments_have_a_row(tmp_path: Path) -> None:
+    with closing(Ledger(tmp_path / "ledger.db")) as ledger:
+        ledger.add(ROW)
+        others = [SegmentId("w", 2, 1), SegmentId("v", 1, 1)]
+        many = [SegmentId("w", 1, first) for first in range(1, 2 * LOOK_SEGMENTS)]
+        settled, totals = ledger.look([*others, *many])
+        assert settled == {SegmentId("w", 1, 1)}
+        assert totals == ledger.totals()
+        assert ledger.look([])[0] == set()
 
 
 BEFORE = """

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from modeltap.capture.counters import PAGE_BYTES, Counters, Drop
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.inventory import Inventory
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.standing import standing
 from modeltap.clock import SimulatedClock
@@ -51,7 +52,7 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
     counters.drop(slot, Drop.QUEUE_FULL, 1)
     mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
     mirror.write()
-    found = samples(exposition(pages, partial(standing, spool, []), 0))
+    found = samples(exposition(pages, partial(standing, Inventory(spool), []), 0))
     mirror.close()
 
     def value(name: str, prefix: str = "modeltap", **labels: str) -> float:
@@ -77,12 +78,12 @@ def test_a_ledger_that_cannot_be_read_leaves_capture_out(pages: int, tmp_path: P
     spool = SpoolFolder(tmp_path / "spool", SystemDisk())
     spool.make()
     spool.ledger.write_bytes(b"no database" * 1000)
-    text = exposition(pages, partial(standing, spool, []), 0)
+    text = exposition(pages, partial(standing, Inventory(spool), []), 0)
     assert b"smcap" not in text
     assert b"modeltap_invocations" in text
 
 
 def test_a_house_without_traffic_has_a_page(pages: int, tmp_path: Path) -> None:
     spool = SpoolFolder(tmp_path, SystemDisk())
-    found = samples(exposition(pages, partial(standing, spool, []), 0))
+    found = samples(exposition(pages, partial(standing, Inventory(spool), []), 0))
     assert {name for name, labels in found if "endpoint" in dict(labels)} == set()
