@@ -175,7 +175,11 @@ class Segment:
         if found.label is None or not kept:
             return None
         segment = cls(file, found.label, disk, disk.open(file.path))
-        segment._cut(len(kept), size)
+        try:
+            segment._cut(len(kept), size)
+        except OSError:
+            segment.close()
+            raise
         segment.last = kept[-1][0]
         segment._dirty = True
         segment.mark()
