@@ -4,7 +4,7 @@ import asyncio
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from modeltap.capture.account import Count, account
 from modeltap.capture.counters import Counters
@@ -18,6 +18,7 @@ from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SimulatedClock
 from modeltap.nouns import Answer, CapturedRecord, CapturePlan, Exchange, Invocation
 from modeltap.objects.port import ObjectStore
@@ -65,15 +66,21 @@ class World:
     """One gateway, one spooler, one shipper; each can die and start again."""
 
     def __init__(
-        self, root: Path, *, ring_bytes: int = 1 << 20, store: ObjectStore | None = None
+        self,
+        root: Path,
+        *,
+        ring_bytes: int = 1 << 20,
+        store: ObjectStore | None = None,
+        **settings: Any,
     ) -> None:
         self.disk = FaultyDisk(SystemDisk(), percent=0.0)
         self.spool = SpoolFolder(root, self.disk)
         self.spool.make()
         self.clock = SimulatedClock()
-        self.settings = load(home=root)
+        self.settings = load(home=root, **settings)
         self.store: ObjectStore = store or SimulatedStore()
         self.ring_bytes = ring_bytes
+        self.rung = 0  # how often the spooler was asked to hurry
         self.start()
 
     def start(self) -> None:
@@ -91,11 +98,17 @@ class World:
         self.guard = Guard(self.disk, self.spool.root, self.settings)
         counters = Counters(ring.counters, ring.allocate)
         self.soon: list[Callable[[], None]] = []
-        self.capture = Capture(ring, counters, self.guard, self.clock.random, self.soon.append)
+        self.later: list[tuple[float, Callable[[], None]]] = []
+        waiters = self.waiters = Waiters(ring, counters, self._ring_bell, self._call_later, 0.05)
+        self.capture = Capture(
+            ring, counters, self.guard, self.clock.random, self.soon.append, waiters
+        )
 
     def start_spooler(self) -> None:
         ring = RingReader(self.fd)
-        self.spooler = Spooler([ring], self.spool, self.settings, self.clock)
+        self.spooler = Spooler(
+            [ring], self.spool, self.settings, self.clock, lambda _: self.waiters.released()
+        )
 
     def start_shipper(self) -> None:
         self.ledger = Ledger(self.spool.ledger)
@@ -144,8 +157,22 @@ class World:
         while self.soon:
             self.end_turn()
 
-    def turn(self, seconds: float = 0.1) -> None:
+    def _ring_bell(self) -> None:
+        self.rung += 1
+
+    def _call_later(self, seconds: float, function: Callable[[], None]) -> None:
+        self.later.append((self.clock.monotonic() + seconds, function))
+
+    def pass_time(self, seconds: float) -> None:
+        """Let time pass for the gateway's loop, and nobody else."""
         self.clock.advance(seconds)
+        due = [function for at, function in self.later if at <= self.clock.monotonic()]
+        self.later = [each for each in self.later if each[0] > self.clock.monotonic()]
+        for function in due:
+            function()
+
+    def turn(self, seconds: float = 0.1) -> None:
+        self.pass_time(seconds)
         self.spooler.turn()
 
     def ship(self) -> int:
@@ -158,7 +185,7 @@ class World:
         self.ship()
 
     def account(self) -> list[Count]:
-        return account(self.spool, [RingReader(self.fd)])
+        return account(self.spool, [self.fd])
 
     @property
     def disk_refuses(self) -> bool:

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 from benchmarks.results import Plan, Section
 from benchmarks.scenarios import (
     capture,
+    drain,
+    durability,
     fixed,
     frozen,
     idle,
@@ -22,6 +24,7 @@ Scenario = Callable[[Plan], Section]
 SCENARIOS: Mapping[str, Scenario] = {
     "peers": peers.run,
     "capture": capture.run,
+    "durability": durability.run,
     "verified": verified.run,
     "fixed": fixed.small,
     "bodies": fixed.large,
@@ -29,6 +32,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "overload": overload.run,
     "idle": idle.run,
     "uploads": uploads.run,
+    "drain": drain.run,
     "frozen": frozen.run,
     "spool": spool.run,
     "soak": soak.run,

@@ -31,6 +31,7 @@ from modeltap.capture.plan import encoding
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.segment import Label, Segment, SegmentId
 from modeltap.capture.stream import Stream
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SystemClock
 from modeltap.hosting.images import resolve
 from modeltap.link.links import Links
@@ -184,7 +185,8 @@ def _capturing(folder: Path, model: Model) -> Iterator[dict[str, Piece]]:
     turns: list[Callable[[], None]] = []
     guard = Guard(disk, spool, given)
     counters = Counters(ring.counters, ring.allocate)
-    capture = Capture(ring, counters, guard, clock.random, turns.append)
+    waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+    capture = Capture(ring, counters, guard, clock.random, turns.append, waiters)
     exchange = _exchange(model)
     plan = exchange.plan
     assert plan is not None

@@ -18,6 +18,7 @@ from modeltap.capture.guard import Guard
 from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SystemClock
 from modeltap.nouns import Answer, CapturePlan, Exchange, Invocation
 from modeltap.settings import Settings, load
@@ -113,7 +114,8 @@ def _offering(fd: int, spool: SpoolFolder, settings: Settings, size: int) -> Non
     guard = Guard(spool.disk, spool.root, settings)
     turns: list[Callable[[], None]] = []
     counters = Counters(ring.counters, ring.allocate)
-    capture = Capture(ring, counters, guard, clock.random, turns.append)
+    waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+    capture = Capture(ring, counters, guard, clock.random, turns.append, waiters)
     dropped = 0
     while True:
         exchange = _exchange(clock, size)

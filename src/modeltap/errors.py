@@ -15,6 +15,7 @@
     └─ ServerError                     a retry may help
        ├─ InternalFailure              500
        └─ ServiceUnavailable           503
+          ├─ RecordNotDurable          503  a strict endpoint's answer, and its record is not safe
           └─ StateUnusable             503  the state database is locked or damaged
 
 A leaf owns its AWS code and HTTP status; the message is given where it is raised, in AWS's words
@@ -273,6 +274,10 @@ class ServiceUnavailable(ServerError):
     status = 503
 
 
+class RecordNotDurable(ServiceUnavailable):
+    """The model has answered, and a strict endpoint gives no answer that is not captured."""
+
+
 class StateUnusable(ServiceUnavailable):
     """The state database is locked by another process, damaged, or not ours."""
 
@@ -335,7 +340,12 @@ class BucketsInUse(HouseError):
 
 
 class ObjectStoreError(HouseError):
-    """Base of what an object store can answer through its port (`objects/port.py`)."""
+    """Base of what an object store can answer through its port, in its own status and code."""
+
+    def __init__(self, message: str, *, status: int = 0, code: str = "") -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
 
 
 class ObjectNotFound(ObjectStoreError):

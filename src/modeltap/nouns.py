@@ -7,7 +7,7 @@ Those of the hot path write their `__init__` out and are frozen by the type chec
 compiled, one is made in 0.05 µs, where a frozen dataclass takes 0.8 (`docs/decisions/0004`).
 """
 
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import AsyncIterable, Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Protocol, final
@@ -111,6 +111,18 @@ class CaptureEncoding(StrEnum):
     BASE64 = "BASE64"
 
 
+class Durability(StrEnum):
+    """What an answer waits for (`docs/glossary.md`: durability)."""
+
+    BESTEFFORT = "besteffort"  # nothing
+    DURABLE = "durable"  # its record to be on the disk, but not for long
+    STRICT = "strict"  # the same, and it is not given without
+
+
+Told = Callable[[bool], None]
+"""Hears once whether what it waited for is durable."""
+
+
 @dataclass(frozen=True)
 class CapturePlan:
     """What a `DataCaptureConfig` asks for, ready to be obeyed (`docs/glossary.md`: capture plan).
@@ -125,6 +137,7 @@ class CapturePlan:
     csv_types: frozenset[str] = frozenset()
     json_types: frozenset[str] = frozenset()
     kms_key_id: str | None = None
+    durability: Durability = Durability.BESTEFFORT
 
 
 # ---------------------------------------------------------------- routing
@@ -236,7 +249,7 @@ class Answer:
 @final
 @dataclass(init=False)
 class Exchange:
-    """A finished inference, offered to capture after its bytes were handed over."""
+    """A finished inference, offered to capture once the model has answered."""
 
     invocation: Final[Invocation]
     answer: Final[Answer]

@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from modeltap.nouns import Partition
+from modeltap.nouns import Durability, Partition
 
 MIB = 1024 * 1024
 
@@ -89,6 +89,9 @@ class ExternalBucket(BaseModel):
     region: str = "us-east-1"
     access_key_id: str = ""
     secret_access_key: str = Field("", repr=False)
+    credentials_file: str = ""
+    """AWS's shared credentials file, profile `default`, instead of the key above. It is read again
+    when the store says that what it held is no longer good."""
     allow_http: bool = False
 
 
@@ -130,6 +133,13 @@ class Settings(BaseSettings):
     )
     capture_drain_seconds: float = Field(0.02, description="pause between two drains of a ring, s")
     capture_sync_seconds: float = Field(0.1, description="longest time a record is unsynced, s")
+    capture_durability: Durability = Field(
+        Durability.BESTEFFORT,
+        description="what answers wait for, where their endpoint config has no tag that says it",
+    )
+    capture_durable_seconds_max: float = Field(
+        0.05, description="longest wait for a record to be durable, s"
+    )
     capture_seal_seconds: float = Field(60.0, description="age at which a segment is sealed, s")
     capture_seal_bytes: int = Field(
         16 * MIB, description="size at which a segment is sealed, bytes"
@@ -137,6 +147,12 @@ class Settings(BaseSettings):
     capture_disk_stop_percent: float = Field(75.0, description="disk use at which capture stops, %")
     capture_disk_resume_percent: float = Field(
         70.0, description="disk use below which it resumes, %"
+    )
+    capture_disk_free_bytes_min: int = Field(
+        64 * MIB, description="free disk below which capture stops, too, bytes", ge=0
+    )
+    capture_endpoint_bytes_max: int = Field(
+        10 * 1024 * MIB, description="an endpoint's bytes in the spool at which it stops", ge=0
     )
     capture_retry_seconds_max: float = Field(
         60.0, description="longest pause between deliveries, s"

@@ -57,6 +57,15 @@ class Server:
         self.process.stdout.close()
         self.process = None
 
+    def kill(self) -> None:
+        """Kill the supervisor; its children end when they notice."""
+        assert self.process is not None
+        assert self.process.stdout is not None
+        self.process.kill()
+        self.process.wait()
+        self.process.stdout.close()
+        self.process = None
+
     def log(self) -> str:
         return (self.home / "serve.log").read_text()
 

@@ -1,5 +1,6 @@
 """Serving: variants, updates without a failed call, content types, what the container logs."""
 
+import json
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
@@ -179,10 +180,14 @@ def test_capture_stops_on_a_full_disk_and_says_so(full_disk: Server, tmp_path: P
     assert "CAPTURE IS STOPPED" in server.log()
     line = server.command("capture", "ls").splitlines()[-1]
     assert "sampled=20 delivered=0 pending=0 dropped=20" in line
+    described = server.client("sagemaker").describe_endpoint(EndpointName="full")
+    assert described["DataCaptureConfig"]["CaptureStatus"] == "Stopped"
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}/capturez") as answer:
+        assert json.loads(answer.read())["state"] == "disk_watermark"
 
 
 def test_prometheus_can_read_what_was_served(server: Server) -> None:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}/metrics") as answer:
         text = answer.read().decode()
     assert "# TYPE modeltap_model_latency_microseconds histogram" in text
-    assert "# TYPE modeltap_capture_sampled_total counter" in text
+    assert "# TYPE smcap_sampled_total counter" in text

@@ -146,6 +146,7 @@ def test_a_lock_is_held_until_it_is_closed(disk: Disk, folder: Path) -> None:
 
 def test_usage_is_a_percentage(disk: Disk, folder: Path) -> None:
     assert 0 <= disk.used_percent(folder) <= 100
+    assert disk.free_bytes(folder) > 0
 
 
 # ---------------------------------------------------------------- what only a fake can do

@@ -88,6 +88,13 @@ def test_a_second_put_replaces_unless_it_is_to_create(bucket: ObjectStore) -> No
     assert run(bucket.get("k")) == b"third"
 
 
+def test_a_put_under_a_key_is_taken(bucket: ObjectStore) -> None:
+    run(bucket.put("k", b"body", create_only=True, kms_key_id="alias/capture"))
+    assert run(bucket.get("k")) == b"body"
+    with pytest.raises(ObjectExists):
+        run(bucket.put("k", b"other", create_only=True, kms_key_id="alias/capture"))
+
+
 def test_list_gives_keys_by_text_prefix_in_order(bucket: ObjectStore) -> None:
     for key in ("p/b/2", "p/a", "p/b-1", "p/b/1", "q", "p2"):
         run(bucket.put(key, b"x"))
@@ -158,8 +165,9 @@ def test_a_key_that_obstore_would_change_is_refused(bucket: ObjectStore, key: st
 
 
 def test_a_missing_bucket_and_a_wrong_secret_are_refusals(served: Store) -> None:
-    with pytest.raises(StoreRefused, match="404 NoSuchBucket"):
+    with pytest.raises(StoreRefused, match="404 NoSuchBucket") as refused:
         run(opened(served, "no-such-bucket").put("k", b"x"))
+    assert (refused.value.status, refused.value.code) == (404, "NoSuchBucket")
     with pytest.raises(StoreRefused, match="404 NoSuchBucket"):
         run(opened(served, "no-such-bucket").get("k"))
     with pytest.raises(StoreRefused, match="403 SignatureDoesNotMatch"):

@@ -32,6 +32,7 @@ from modeltap.capture.offer import SLICE_BYTES, Capture
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SystemClock
 from modeltap.errors import ObjectExists, StoreUnavailable
 from modeltap.objects.port import ObjectInfo, ObjectStore, Stored
@@ -72,6 +73,7 @@ class FolderStore:
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
         beside = self.root / f"{os.getpid()}.tmp"
         beside.unlink(missing_ok=True)
@@ -152,7 +154,8 @@ class House:
         ring = RingWriter(self.fd, self.clock.uuid4())
         counters = Counters(ring.counters, ring.allocate)
         guard = Guard(SystemDisk(), self.spool.root, self.settings)
-        return Capture(ring, counters, guard, self.clock.random, lambda _: None)
+        waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+        return Capture(ring, counters, guard, self.clock.random, lambda _: None, waiters)
 
     def make_spooler(self, fd: int | None) -> Spooler:
         rings = [] if fd is None else [RingReader(fd)]

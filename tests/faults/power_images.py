@@ -41,6 +41,7 @@ from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.segment import content, segment_files
 from modeltap.capture.simdisk import SimulatedDisk
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SimulatedClock
 from modeltap.settings import load
 from modeltap.telemetry import configure
@@ -100,7 +101,8 @@ class Day:
         ring = RingWriter(self._fd, self._clock.uuid4())
         guard = Guard(FaultyDisk(self._inside), self._root, self.settings)
         counters = Counters(ring.counters, ring.allocate)
-        return Capture(ring, counters, guard, self._clock.random, self._soon.append)
+        waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+        return Capture(ring, counters, guard, self._clock.random, self._soon.append, waiters)
 
     def _start_spooler(self) -> Spooler:
         self._disk = FaultyDisk(self._inside, plan=self._before)

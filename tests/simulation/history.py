@@ -32,6 +32,7 @@ from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.simdisk import SimulatedDisk
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SimulatedClock
 from modeltap.nouns import Answer, CapturePlan, Exchange, Invocation
 from modeltap.objects.port import ObjectStore, Stored
@@ -65,8 +66,11 @@ class _Store(SimulatedStore):
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
-        stored = await super().put(key, data, metadata=metadata, create_only=create_only)
+        stored = await super().put(
+            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
+        )
         if self._deadly():
             raise Killed
         return stored
@@ -87,7 +91,10 @@ class Gateway:
         self.guard = guard
         self.turns: list[Callable[[], None]] = []
         counters = Counters(ring.counters, ring.allocate)
-        self.capture = Capture(ring, counters, guard, history.clock.random, self.turns.append)
+        waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+        self.capture = Capture(
+            ring, counters, guard, history.clock.random, self.turns.append, waiters
+        )
 
     def end_turn(self) -> None:
         while self.turns:
@@ -115,7 +122,9 @@ class History:
         self.root = folder / "spool"
         self.root.mkdir()  # for the ledger alone, which is a real file
         self.inside = SimulatedDisk(DISK_BYTES)
-        self.settings: Settings = load(home=folder, capture_seal_bytes=64 * 1024)
+        self.settings: Settings = load(
+            home=folder, capture_seal_bytes=64 * 1024, capture_disk_free_bytes_min=0
+        )
         self.store = _Store(self._store_fault, lambda: self._dies("shipper"))
         self.disk_mode = self.store_mode = "well"
         self.deadly: dict[str, float] = {"spooler": 0.0, "shipper": 0.0}
@@ -356,7 +365,7 @@ class History:
         return found
 
     def _counts(self) -> list[Count]:
-        return account(self.spool, [RingReader(gateway.fd) for gateway in self.gateways])
+        return account(self.spool, [gateway.fd for gateway in self.gateways])
 
     def _dropped(self) -> int:
         rings = (RingReader(gateway.fd) for gateway in self.gateways)

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from history import play
 
-from modeltap.capture import shipper
+from modeltap.capture import shipment
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.segment import Segment
 from modeltap.capture.shipper import Shipper
@@ -39,7 +39,7 @@ def retried_sync(patch: pytest.MonkeyPatch) -> None:
 
 def random_keys(patch: pytest.MonkeyPatch) -> None:
     """Give a segment's object another name at each try."""
-    patch.setattr(shipper, "object_uri", lambda *_: f"s3://bucket/p/{uuid4()}.jsonl")
+    patch.setattr(shipment, "object_uri", lambda *_: f"s3://bucket/p/{uuid4()}.jsonl")
 
 
 def deleted_when_refused(patch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,8 @@ stream     where records go and how they are encoded
 segment    the records of a stream and hour on disk; adopted, salvaged
 spooler    rings → segments; recovery                                     own process
 shipper    sealed segments → JSON Lines objects → ledger                  own process
+guard      stops capture before the disk is full; limits: an endpoint's share
+waiters    answers that wait until their records are durable
 counters   sampled and dropped, in the ring's memory; mirror: on disk
 numbers    sets of sequence numbers, to tell a hole by                    pure
 account    sampled = delivered + pending + Σ dropped{reason}              reading side

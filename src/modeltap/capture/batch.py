@@ -11,8 +11,9 @@ The spooler reads the envelope alone: it moves the frames as they are.
 import struct
 from typing import Final, final
 
-from modeltap.capture.frame import HOUR_NS, Packer, after, salt_of
+from modeltap.capture.frame import HOUR_NS, Packer, after, numbers, salt_of
 from modeltap.capture.stream import Stream
+from modeltap.capture.waiters import Waiter
 from modeltap.nouns import Exchange
 
 _ENVELOPE: Final = struct.Struct("<IIIQQI")
@@ -47,6 +48,12 @@ class Batch:
             return self.frames, self.count
         return after(self.frames, sequence)
 
+    def numbers(self) -> list[int]:
+        """Give the sequence numbers of the records."""
+        if self.count == self.last - self.first + 1:
+            return list(range(self.first, self.last + 1))
+        return numbers(self.frames)
+
 
 def open_batch(data: bytes) -> Batch:
     """Read a batch that `Gathering` made."""
@@ -64,6 +71,7 @@ class Gathering:
         self.plan: Final = stream.plan
         self.count = 0
         self.size = 0  # of the batch, its overhead included; 0 while it is empty
+        self.waiters: list[Waiter] = []
         self.listed = False  # among those that are to be moved into the ring
         self._writer = writer
         self._stream = stream.encode()
@@ -101,6 +109,7 @@ class Gathering:
         parts = self._parts
         parts[0] = self._envelope() + parts[0]
         self._parts = []
+        self.waiters = []
         self.count = self.size = 0
         return parts
 

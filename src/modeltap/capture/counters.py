@@ -203,6 +203,7 @@ def _settle(words: memoryview, count: SlotCount, framed: int) -> int:
     dropped = sum(count.dropped.values())
     lost = max(0, count.sampled - framed - dropped + crash)
     words[at + _FRAMED] = framed
+    words[at + _CLOSED] = 0  # the spooler says it again, of the living
     words[at + _DROPPED + _REASONS.index(Drop.CRASH)] = lost
     # A page may know of fewer records than the disk holds: after a power cut it is raised.
     words[at + _SAMPLED] = framed + dropped - crash + lost

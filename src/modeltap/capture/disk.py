@@ -55,6 +55,10 @@ class Disk(Protocol):
         """Tell how full the file system of `folder` is, 0 … 100; about 1.5 µs."""
         ...
 
+    def free_bytes(self, folder: Path) -> int:
+        """Tell how many bytes of the file system of `folder` are available to us."""
+        ...
+
     def make_folder(self, folder: Path) -> None:
         """Make a folder and those above it (0700); one that is there is left as it is."""
         ...
@@ -138,6 +142,10 @@ class SystemDisk:
         figures = os.statvfs(folder)
         used = figures.f_blocks - figures.f_bfree
         return 100.0 * used / max(1, used + figures.f_bavail)
+
+    def free_bytes(self, folder: Path) -> int:
+        figures = os.statvfs(folder)
+        return figures.f_bavail * figures.f_frsize
 
     def make_folder(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True, mode=FOLDER_MODE)

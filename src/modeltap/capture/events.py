@@ -15,11 +15,31 @@ class CaptureStopped(Event):
 
     level: ClassVar[int] = logging.WARNING
     percent: float
+    free_bytes: int
 
 
 @dataclass(frozen=True, slots=True)
 class CaptureResumed(Event):
     percent: float
+    free_bytes: int
+
+
+# ---------------------------------------------------------------- limits
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointStopped(Event):
+    """An endpoint has too much in the spool; its records are dropped (`spool_limit`)."""
+
+    level: ClassVar[int] = logging.WARNING
+    endpoint: str
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointResumed(Event):
+    endpoint: str
+    bytes: int
 
 
 # ---------------------------------------------------------------- spooler
@@ -78,7 +98,7 @@ class Delivered(Event):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryWaiting(Event):
-    """A destination takes nothing; its records wait on disk. Once for each spell."""
+    """A destination takes nothing; its records wait on disk. Once for each spell and reason."""
 
     level: ClassVar[int] = logging.WARNING
     destination: str
@@ -92,7 +112,7 @@ class DeliveryResumed(Event):
 
 @dataclass(frozen=True, slots=True)
 class SegmentQuarantined(Event):
-    """A segment was damaged, or its key is taken by what is not it; the file is kept."""
+    """A segment was damaged, poison, or its key is taken by what is not it; the file is kept."""
 
     level: ClassVar[int] = logging.ERROR
     segment: str
@@ -102,7 +122,7 @@ class SegmentQuarantined(Event):
 
 @dataclass(frozen=True, slots=True)
 class SegmentUnreadable(Event):
-    """The disk does not give a segment back. It is tried again at the next start."""
+    """The disk does not give a segment back. It is tried again, later each time. Once a spell."""
 
     level: ClassVar[int] = logging.ERROR
     segment: str

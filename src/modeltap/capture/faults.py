@@ -51,6 +51,9 @@ class FaultyDisk:
     def used_percent(self, folder: Path) -> float:
         return self.inside.used_percent(folder) if self.percent is None else self.percent
 
+    def free_bytes(self, folder: Path) -> int:
+        return self.inside.free_bytes(folder)
+
     def make_folder(self, folder: Path) -> None:
         self.inside.make_folder(folder)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from modeltap.capture.disk import Disk
 
+WRITER_LENGTH = 36  # of a UUID
 QUARANTINE_BYTES_MAX = 64 * 1024 * 1024
 
 
@@ -50,6 +51,20 @@ class SpoolFolder:
     def writer_folders(self) -> Iterator[Path]:
         """Give the folders of all writers; links and files among them are passed over."""
         return (self.writers / name for name in self.disk.folders(self.writers))
+
+    def quarantined(self, path: Path) -> tuple[str, str]:
+        """Give writer and name of a file that was put aside; empty where it is none."""
+        writer, name = path.name[:WRITER_LENGTH], path.name[WRITER_LENGTH:]
+        return (writer, name[1:]) if name.startswith("-") else ("", "")
+
+    def put_back(self, path: Path) -> Path:
+        """Put a file back to where it was before it was put aside; give that place."""
+        writer, name = self.quarantined(path)
+        folder = self.writers / writer
+        self.disk.make_folder(folder)
+        self.disk.rename(path, folder / name)
+        self.disk.sync_folder(folder)
+        return folder / name
 
     def put_aside(self, path: Path) -> None:
         """Put a damaged segment aside; the oldest go when there is more than the bound."""

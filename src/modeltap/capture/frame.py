@@ -200,6 +200,17 @@ def after(frames: bytes, sequence: int) -> tuple[bytes, int]:
     return frames[start:], count
 
 
+def numbers(frames: bytes) -> list[int]:
+    """Give the sequence numbers of good REC frames."""
+    at = 0
+    found: list[int] = []
+    while at < len(frames):
+        _, _, length, sequence = _HEAD.unpack_from(frames, at)
+        found.append(sequence)
+        at += FRAME_BYTES + length
+    return found
+
+
 def first_inference_ns(frames: bytes) -> int:
     """Read the time of the first of some REC frames: the one that the spooler needs."""
     return int(_PARCEL.unpack_from(frames, _HEAD_BYTES)[1])

@@ -8,6 +8,7 @@ So a damaged ledger stops nobody. Its one writer puts it aside (`ledger.damaged/
 kept), takes over the rows that can still be read, and goes on; a reader is told to come again.
 
 Constraints: one row of about 300 bytes a segment (a minute of one variant at most), kept for good.
+A ledger of before, without numbers and reasons, is upgraded in place when its writer opens it.
 """
 
 import logging
@@ -15,11 +16,13 @@ import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, suppress
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
+from modeltap.capture.counters import Drop
+from modeltap.capture.numbers import Numbers
 from modeltap.capture.segment import SegmentId
 from modeltap.errors import LedgerUnreadable
 from modeltap.telemetry import Event, emit
@@ -28,21 +31,31 @@ BUSY_SECONDS = 10.0
 DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
 """What no retry mends. Our statements are fixed: `SQLITE_ERROR` means tables that are not ours."""
 
+_LATEST = 2  # SQLite's user_version: 0 of a ledger of before, whose lost records were all corrupt
+
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS delivery (
     writer TEXT NOT NULL, slot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
     endpoint TEXT NOT NULL, variant TEXT NOT NULL,
     uri TEXT NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL,
-    records INTEGER NOT NULL, corrupt INTEGER NOT NULL, delivered_ns INTEGER NOT NULL,
+    records INTEGER NOT NULL, lost INTEGER NOT NULL, delivered_ns INTEGER NOT NULL,
+    numbers TEXT NOT NULL, reason TEXT NOT NULL,
     PRIMARY KEY (writer, slot, first)
 ) STRICT, WITHOUT ROWID
 """
 _SELECT = """
 SELECT writer, slot, first, last, endpoint, variant,
+    uri, etag, bytes, records, lost, delivered_ns, numbers, reason
+FROM delivery
+"""
+_INSERT = "INSERT OR IGNORE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+_IS_THERE = "SELECT 1 FROM sqlite_schema WHERE name = 'delivery'"
+_SELECT_BEFORE = """
+SELECT writer, slot, first, last, endpoint, variant,
     uri, etag, bytes, records, corrupt, delivered_ns
 FROM delivery
 """
-_INSERT = "INSERT OR IGNORE INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +72,18 @@ class Delivery:
     etag: str
     bytes: int
     records: int
-    corrupt: int  # records that the segment held, by its name, and that no reader can get back
+    lost: int  # records that the segment held, by its name, and that are not in the object
     delivered_ns: int
+    numbers: str  # of the records in the object, as `Numbers` writes them; empty: not known
+    reason: str  # the `Drop` that the lost ones count under; empty where none is lost
+
+
+@dataclass(frozen=True, slots=True)
+class Total:
+    """What became of a variant's records that the shipper had in hand."""
+
+    delivered: int = 0
+    lost: dict[Drop, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,26 +112,41 @@ class LedgerReader:
 
     def counts(self, writer: str) -> dict[SegmentId, int]:
         """Count the records that each settled segment of a writer held."""
-        query = "SELECT slot, first, records + corrupt FROM delivery WHERE writer = ?"
+        query = "SELECT slot, first, records + lost FROM delivery WHERE writer = ?"
         rows = self._rows(query, (writer,))
         return {SegmentId(writer, slot, first): count for slot, first, count in rows}
 
-    def totals(self) -> dict[tuple[str, str], tuple[int, int]]:
-        """Sum up delivered and corrupt records by (endpoint, variant)."""
+    def totals(self) -> dict[tuple[str, str], Total]:
+        """Sum up the records that were delivered and lost, by (endpoint, variant)."""
         rows = self._rows(
-            "SELECT endpoint, variant, sum(records), sum(corrupt) FROM delivery GROUP BY 1, 2"
+            "SELECT endpoint, variant, reason, sum(records), sum(lost) FROM delivery "
+            "GROUP BY endpoint, variant, reason"
         )
-        return {(endpoint, variant): (good, bad) for endpoint, variant, good, bad in rows}
+        totals: dict[tuple[str, str], Total] = {}
+        for endpoint, variant, reason, delivered, lost in rows:
+            before = totals.get((endpoint, variant), Total())
+            now = before.lost | ({Drop(reason): lost} if lost else {})
+            totals[endpoint, variant] = Total(before.delivered + delivered, now)
+        return totals
 
     def delivered(self, endpoint: str, variant: str) -> int:
         """Count the records of a variant that are in objects."""
-        return self.totals().get((endpoint, variant), (0, 0))[0]
+        return self.totals().get((endpoint, variant), Total()).delivered
 
     def deliveries(self, endpoint: str | None = None) -> list[Delivery]:
         """Give the rows that have an object, of one endpoint or of all, the oldest first."""
-        query = f"{_SELECT} WHERE uri <> '' AND ?1 IN ('', endpoint)"
-        rows = self._rows(f"{query} ORDER BY delivered_ns, uri", (endpoint or "",))
-        return [Delivery(*row) for row in rows]
+        return [row for row in self.settled(endpoint) if row.uri]
+
+    def settled(self, endpoint: str | None = None) -> list[Delivery]:
+        """Give all rows, of one endpoint or of all, the oldest first."""
+        query = f"{_SELECT} WHERE ?1 IN ('', endpoint) ORDER BY delivered_ns, uri"
+        return [Delivery(*row) for row in self._rows(query, (endpoint or "",))]
+
+    def row(self, segment: SegmentId) -> Delivery | None:
+        """Give the row of one segment."""
+        query = f"{_SELECT} WHERE (writer, slot, first) = (?, ?, ?)"
+        rows = self._rows(query, (segment.writer, segment.slot, segment.first))
+        return Delivery(*rows[0]) if rows else None
 
     def close(self) -> None:
         self._connection.close()
@@ -141,6 +179,11 @@ class Ledger(LedgerReader):
         """Write a row, durable on return; a second row of the same segment changes nothing."""
         self._rows(_INSERT, astuple(delivery))
 
+    def take_back(self, segment: SegmentId) -> None:
+        """Forget a segment that was given up: it is to be shipped after all."""
+        query = "DELETE FROM delivery WHERE (writer, slot, first) = (?, ?, ?) AND uri = ''"
+        self._rows(query, (segment.writer, segment.slot, segment.first))
+
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
         try:
             return self._connection.execute(query, values).fetchall()
@@ -167,12 +210,33 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(_SCHEMA)
+        _upgrade(connection)
         connection.execute(f"{_SELECT} LIMIT 1")  # a table of another shape is no ledger
     except sqlite3.Error:
         connection.close()
         raise
     return connection
+
+
+def _upgrade(connection: sqlite3.Connection) -> None:
+    """Make the table, or take over the rows of one of before; all of it or nothing."""
+    connection.execute("BEGIN IMMEDIATE")
+    (version,) = connection.execute("PRAGMA user_version").fetchone()
+    rows = []
+    if version < _LATEST and connection.execute(_IS_THERE).fetchone():
+        rows = connection.execute(_SELECT_BEFORE).fetchall()
+        connection.execute("DROP TABLE delivery")
+    connection.execute(_SCHEMA)
+    connection.executemany(_INSERT, map(_of_before, rows))
+    connection.execute(f"PRAGMA user_version = {_LATEST}")
+    connection.execute("COMMIT")
+
+
+def _of_before(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Complete a row of before: without a hole, the numbers are those from first to last."""
+    _, _, first, last, *_, records, lost, _ = row
+    numbers = Numbers(((first, last),)) if records and records == last - first + 1 else ""
+    return *row, str(numbers), Drop.CORRUPT.value if lost else ""
 
 
 def _opened_to_read(path: Path) -> sqlite3.Connection:
@@ -192,6 +256,7 @@ def _set_aside(path: Path) -> Path:
 
 
 def _readable_rows(path: Path) -> Iterator[tuple[Any, ...]]:
-    """Give the rows of a damaged ledger, up to the damage."""
-    with suppress(sqlite3.Error), closing(_opened_to_read(path)) as connection:
-        yield from connection.execute(_SELECT)
+    """Give the rows of a damaged ledger, of today's shape or of before, up to the damage."""
+    for select, of in (_SELECT, tuple), (_SELECT_BEFORE, _of_before):
+        with suppress(sqlite3.Error), closing(_opened_to_read(path)) as connection:
+            yield from map(of, connection.execute(select))

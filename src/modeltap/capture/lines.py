@@ -11,13 +11,13 @@ from modeltap.memo import Memo
 from modeltap.record import encode
 
 
-def lines(records: Iterable[Record], stream: Stream) -> list[bytes]:
-    """Write the records of one stream; one that is none is left out, and so counted as corrupt."""
+def lines(records: Iterable[Record], stream: Stream) -> dict[int, bytes]:
+    """Write the records of one stream, by number; one that is none is left out, and so lost."""
     choose = Memo(partial(encoding, stream.plan)).of
-    written: list[bytes] = []
-    for _, parcel in records:
+    written: dict[int, bytes] = {}
+    for number, parcel in records:
         try:
-            written.append(encode(open_parcel(parcel), choose))
+            written[number] = encode(open_parcel(parcel), choose)
         except MalformedRecord:
             continue
     return written

@@ -35,6 +35,11 @@ class Numbers:
         return cls(tuple(merged))
 
     @classmethod
+    def up_to(cls, last: int) -> Self:
+        """Give the numbers from 1 on."""
+        return cls(((1, last),) if last else ())
+
+    @classmethod
     def parse(cls, text: str) -> Self:
         """Read the text that `str` gives. Raise `ValueError` on another."""
         return cls.joined(_span(part) for part in text.split(",") if part)

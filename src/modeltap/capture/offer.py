@@ -1,7 +1,7 @@
 """The gateway's side of capture: one finished inference into the ring, in microseconds.
 
 `offer` is synchronous, cannot raise and cannot block. A record that does not fit is dropped and
-counted; the answer was handed over before. Bodies are not encoded.
+counted. Bodies are not encoded. Who waits for a record (`waiters.py`) is told what became of it.
 
     offer ─ packed, gathered with those of its stream and hour ─(end of the turn)─▶ batch ─▶ ring
 
@@ -23,7 +23,8 @@ from modeltap.capture.guard import Guard
 from modeltap.capture.plan import keep
 from modeltap.capture.ring import RingWriter
 from modeltap.capture.stream import Stream
-from modeltap.nouns import CapturePlan, Exchange
+from modeltap.capture.waiters import Waiter, Waiters
+from modeltap.nouns import CapturePlan, Exchange, Told
 
 SLICE_BYTES: Final = 256 * 1024
 RECORD_BYTES_MAX: Final = 60 * 1024 * 1024
@@ -37,10 +38,13 @@ Soon = Callable[[Callable[[], None]], object]
 class _Waiting:
     """A large batch on its way into the ring."""
 
-    def __init__(self, slot: int, count: int, size: int, chunks: list[bytes]) -> None:
+    def __init__(
+        self, slot: int, count: int, size: int, chunks: list[bytes], waiters: list[Waiter]
+    ) -> None:
         self.slot: Final = slot
         self.count: Final = count
         self.size: Final = size
+        self.waiters: Final = waiters
         self.chunks: Final = deque([memoryview(chunk) for chunk in chunks])
 
 
@@ -58,12 +62,14 @@ class Capture:
         guard: Guard,
         chance: Callable[[], float],
         soon: Soon,
+        waiters: Waiters,
     ) -> None:
         self._ring = ring
         self._counters = counters
         self._guard = guard
         self._chance = chance
         self._soon = soon
+        self._waiters = waiters
         self._expected = False
         self._gatherings: dict[tuple[str, str], Gathering] = {}
         self._listed: list[Gathering] = []
@@ -80,16 +86,20 @@ class Capture:
         """Whether `pump` has something to do."""
         return bool(self._waiting or self._listed)
 
-    def offer(self, exchange: Exchange) -> None:
-        """Capture a successful exchange, if its plan's sampling says so (contract §1.8, §1.9)."""
+    def offer(self, exchange: Exchange, told: Told | None = None) -> None:
+        """Capture a successful exchange, if its plan's sampling says so (contract §1.8, §1.9).
+
+        `told` hears whether the record is durable; of what is not to be captured nothing is owed.
+        """
         plan = exchange.plan
-        if plan is None or not 200 <= exchange.answer.status < 300:
-            return
-        if keep(plan, self._chance()):
-            self._take(exchange, self._gathering(exchange, plan))
-            if not self._expected and self.waiting:
-                self._expected = True
-                self._soon(self._turn)
+        if plan is not None and 200 <= exchange.answer.status < 300:
+            gathering = self._gathering(exchange, plan)
+            self._counters.eligible(gathering.slot)
+            if keep(plan, self._chance()):
+                self._take(exchange, gathering, told)
+                return
+        if told is not None:
+            told(True)
 
     def pump(self) -> bool:
         """Move what was gathered, and one slice of what waits; tell whether more is waiting."""
@@ -97,7 +107,8 @@ class Capture:
         if self._waiting:
             batch = self._waiting[0]
             if not self._begun and not self._ring.begin(batch.size):
-                self._leave(batch, Drop.QUEUE_FULL)
+                self._leave(batch)
+                self._drop(batch.slot, Drop.QUEUE_FULL, batch.count, batch.waiters)
             else:
                 self._begun = True
                 self._slice(batch)
@@ -115,17 +126,35 @@ class Capture:
         if self._expected:
             self._soon(self._turn)
 
-    def _take(self, exchange: Exchange, gathering: Gathering) -> None:
+    def _take(self, exchange: Exchange, gathering: Gathering, told: Told | None) -> None:
         slot = gathering.slot
+        waiters = [] if told is None else [self._waiters.wait(slot, told)]
         sequence = self._counters.sample(slot)
-        if slot == SLOTS_FULL:
-            self._counters.drop(slot, Drop.SLOTS_FULL, 1)
-        elif not self._guard.open:
-            self._counters.drop(slot, Drop.DISK_WATERMARK, 1)
+        reason = self._refusal(slot)
+        if reason is None:
+            self._gather(sequence, exchange, gathering, waiters)
         else:
-            self._gather(sequence, exchange, gathering)
+            self._drop(slot, reason, 1, waiters)
+        if not self._expected and self.waiting:
+            self._expected = True
+            self._soon(self._turn)
 
-    def _gather(self, sequence: int, exchange: Exchange, gathering: Gathering) -> None:
+    def _refusal(self, slot: int) -> Drop | None:
+        """Tell why no record of a slot is taken at the moment."""
+        if slot == SLOTS_FULL:
+            return Drop.SLOTS_FULL
+        if not self._guard.open:
+            return Drop.DISK_WATERMARK
+        return Drop.SPOOL_LIMIT if self._counters.closed(slot) else None
+
+    def _drop(self, slot: int, reason: Drop, count: int, waiters: list[Waiter]) -> None:
+        self._counters.drop(slot, reason, count)
+        for waiter in waiters:
+            waiter.tell(False)
+
+    def _gather(
+        self, sequence: int, exchange: Exchange, gathering: Gathering, waiters: list[Waiter]
+    ) -> None:
         if not gathering.fits(exchange):
             self._move(gathering)
         frame = gathering.frame(sequence, exchange)
@@ -133,11 +162,12 @@ class Capture:
         for part in frame:
             size += len(part)
         if size + gathering.overhead > self._record_bytes_max:
-            self._counters.drop(gathering.slot, Drop.RECORD_TOO_LARGE, 1)
+            self._drop(gathering.slot, Drop.RECORD_TOO_LARGE, 1, waiters)
             return
         if gathering.size + size > self._batch_bytes:
             self._move(gathering)
         gathering.add(sequence, frame, size)
+        gathering.waiters.extend(waiters)
         if gathering.size > self._batch_bytes:
             self._move(gathering)
         elif not gathering.listed:
@@ -149,18 +179,19 @@ class Capture:
         if not gathering.count:
             return
         slot, count, size = gathering.slot, gathering.count, gathering.size
+        waiters = gathering.waiters
         chunks = gathering.take()
         if size > SLICE_BYTES or self._waiting:
-            self._wait(_Waiting(slot, count, size, chunks))
+            self._wait(_Waiting(slot, count, size, chunks, waiters))
         elif self._ring.begin(size):
             self._ring.write(b"".join(chunks))
-            self._commit(slot, count)
+            self._commit(slot, count, waiters)
         else:
-            self._counters.drop(slot, Drop.QUEUE_FULL, count)
+            self._drop(slot, Drop.QUEUE_FULL, count, waiters)
 
     def _wait(self, batch: _Waiting) -> None:
         if self._waiting_bytes + batch.size > WAITING_BYTES_MAX:
-            self._counters.drop(batch.slot, Drop.QUEUE_FULL, batch.count)
+            self._drop(batch.slot, Drop.QUEUE_FULL, batch.count, batch.waiters)
             return
         self._waiting_bytes += batch.size
         self._waiting.append(batch)
@@ -174,20 +205,19 @@ class Capture:
                 batch.chunks.appendleft(chunk[left:])
             left -= min(left, len(chunk))
         if not batch.chunks:
-            self._commit(batch.slot, batch.count)
-            self._leave(batch, None)
+            self._leave(batch)
+            self._commit(batch.slot, batch.count, batch.waiters)
 
-    def _leave(self, batch: _Waiting, reason: Drop | None) -> None:
+    def _leave(self, batch: _Waiting) -> None:
         self._begun = False
         self._waiting.popleft()
         self._waiting_bytes -= batch.size
-        if reason is not None:
-            self._counters.drop(batch.slot, reason, batch.count)
 
-    def _commit(self, slot: int, count: int) -> None:
+    def _commit(self, slot: int, count: int, waiters: list[Waiter]) -> None:
         framed = self._counters.next_framed(slot, count)
         self._ring.commit((slot, framed))
         self._counters.framed(slot, framed)
+        self._waiters.committed(waiters)
 
     def _gathering(self, exchange: Exchange, plan: CapturePlan) -> Gathering:
         pair = exchange.invocation.endpoint, exchange.variant

@@ -5,13 +5,15 @@ by it. The document has passed the service model's validation, so that every req
 there and every enum holds one of its values.
 """
 
-from modeltap.nouns import CaptureEncoding, CapturePlan, Document
+from modeltap.nouns import CaptureEncoding, CapturePlan, Document, Durability
 
 _INPUT_MODES = {"Input", "InputAndOutput"}
 _OUTPUT_MODES = {"Output", "InputAndOutput"}
 
 
-def plan_of(config: Document | None) -> CapturePlan | None:
+def plan_of(
+    config: Document | None, durability: Durability = Durability.BESTEFFORT
+) -> CapturePlan | None:
     """Read a validated `DataCaptureConfig`; None where nothing is to be captured.
 
     `EnableCapture` is on by default; overlapping modes unite; a trailing slash of the destination
@@ -29,6 +31,7 @@ def plan_of(config: Document | None) -> CapturePlan | None:
         csv_types=frozenset(map(media_type, types.get("CsvContentTypes", ()))),
         json_types=frozenset(map(media_type, types.get("JsonContentTypes", ()))),
         kms_key_id=config.get("KmsKeyId"),
+        durability=durability,
     )
 
 

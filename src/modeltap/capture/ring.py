@@ -18,7 +18,9 @@ never waits. The memory is zero when the supervisor makes it; the writer founds 
 Format, little-endian words of 8 bytes:
 
     page 0   word 0 magic · 1 capacity, bytes · 2-3 writer (UUID) · 4 expected head · 5-6 receipt
-             word 8 head · word 16 tail                     (each in a cache line of its own)
+             · 7 writer stopped                             (a line of the cache: the writer's)
+             word 8 head · 9 urgent head                    (the writer's)
+             word 16 tail · 17 reader stopped               (the reader's)
     1 MiB    the writer's counters (`counters.py`)
     then     frames: length u32 · CRC32C u32 (seeded with the length) · bytes · pad to 8
 """
@@ -45,8 +47,11 @@ _CAPACITY: Final = 1
 _WRITER: Final = 2
 _EXPECTED: Final = 4
 _RECEIPT: Final = 5
+_WRITER_STOPPED: Final = 7
 _HEAD: Final = 8
+_URGENT: Final = 9
 _TAIL: Final = 16
+_READER_STOPPED: Final = 17
 _FRAME: Final = struct.Struct("<II")
 _FRAME_BYTES: Final = 8
 
@@ -138,6 +143,24 @@ class RingWriter:
             return False
         return True
 
+    def stop(self, *, stopped: bool) -> None:
+        """Say whether nothing is taken at the moment, for who looks at the ring."""
+        self._words[_WRITER_STOPPED] = int(stopped)
+
+    @property
+    def head(self) -> int:
+        """Where the last frame ends."""
+        return self._head
+
+    @property
+    def released(self) -> int:
+        """Tell up to where the frames are safe elsewhere: the reader moves it."""
+        return int(self._words[_TAIL])
+
+    def hurry(self) -> None:
+        """Ask the reader to release what is in the ring as soon as it can."""
+        self._words[_URGENT] = self._head
+
     @property
     def frame_bytes_max(self) -> int:
         return self._capacity - _FRAME_BYTES - 7
@@ -203,9 +226,20 @@ class RingReader:
         return _writer(self._words)
 
     @property
-    def behind(self) -> bool:
-        """Whether frames were read that are not released yet."""
-        return bool(self._cursor != self._words[_TAIL])
+    def urgent(self) -> bool:
+        """Whether someone waits for a release."""
+        return bool(self._words[_URGENT] > self._words[_TAIL])
+
+    @property
+    def stopped(self) -> str:
+        """Tell why capture stands still, if it does: `disk_fault` or `disk_watermark`."""
+        if self._words[_READER_STOPPED]:
+            return "disk_fault"
+        return "disk_watermark" if self._words[_WRITER_STOPPED] else ""
+
+    def stop(self, *, stopped: bool) -> None:
+        """Say whether nothing can be released at the moment: the one reader alone."""
+        self._words[_READER_STOPPED] = int(stopped)
 
     def frames(self, bytes_max: int) -> Iterator[bytes]:
         """Give the frames not read yet, in order, until `bytes_max` have been passed."""
@@ -215,9 +249,14 @@ class RingReader:
             if frame is not None:
                 yield frame
 
-    def release(self) -> None:
-        """Give all that was read back to the writer: it is safe elsewhere."""
+    def release(self) -> bool:
+        """Give all that was read back to the writer: it is safe elsewhere.
+
+        Tell whether the writer waits for that.
+        """
+        urgent = self.urgent
         self._words[_TAIL] = self._cursor
+        return urgent
 
     def rewind(self) -> None:
         """Read again from the last release."""

@@ -16,6 +16,7 @@ import math
 import re
 import struct
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -106,12 +107,19 @@ def read(data: bytes, file: SegmentFile) -> Content:
 def segment_files(disk: Disk, folder: Path) -> Iterator[SegmentFile]:
     """Give a writer's segments in order of slot and sequence; other entries are passed over."""
     for name in disk.files(folder):
-        match = _NAME.fullmatch(name)
-        if match is not None and (match["count"] is None) == name.endswith(".open"):
-            identity = SegmentId(folder.name, int(match["slot"]), int(match["first"]))
-            count = match["count"]
-            hour = int(match["hour"])
-            yield SegmentFile(folder / name, identity, hour, None if count is None else int(count))
+        file = segment_named(folder / name, folder.name)
+        if file is not None:
+            yield file
+
+
+def segment_named(path: Path, writer: str) -> SegmentFile | None:
+    """Read a writer's segment from its file's name; None for another name."""
+    match = _NAME.fullmatch(path.name)
+    if match is None or (match["count"] is None) != path.name.endswith(".open"):
+        return None
+    identity = SegmentId(writer, int(match["slot"]), int(match["first"]))
+    count = match["count"]
+    return SegmentFile(path, identity, int(match["hour"]), None if count is None else int(count))
 
 
 def _name(identity: SegmentId, hour: int) -> str:
@@ -127,6 +135,17 @@ def _released(found: Content, held: Held) -> tuple[tuple[Record, ...], int]:
     kept = tuple(record for record in intact if record[0] < first_held)
     cut = sum(FRAME_BYTES + len(payload) for _, payload in intact[len(kept) :])
     return kept, found.intact_bytes - cut
+
+
+def _created(path: Path, disk: Disk) -> File:
+    """Make a segment's file, in the place of one that could not be removed.
+
+    The ring still holds the record that the name tells of, so that one holds nothing of worth.
+    """
+    with suppress(FileExistsError):
+        return disk.create(path)
+    disk.unlink(path)
+    return disk.create(path)
 
 
 class Segment:
@@ -149,13 +168,15 @@ class Segment:
     def create(cls, folder: Path, identity: SegmentId, label: Label, disk: Disk) -> Self:
         """Begin a segment; its name is durable before its first record is."""
         path = folder / f"{_name(identity, label.hour)}.open"
-        opened = disk.create(path)
+        opened = _created(path, disk)
         segment = cls(SegmentFile(path, identity, label.hour, None), label, disk, opened)
         try:
             segment._write(pack(segment._salt, HEAD, identity.first, label.encode()))
             disk.sync_folder(folder)
         except OSError:
-            segment.discard()
+            segment.close()
+            with suppress(OSError):
+                disk.unlink(path)
             raise
         return segment
 
@@ -212,30 +233,36 @@ class Segment:
         """Hand over what was marked, and no more: the rest is still in the ring.
 
         A failed sync loses data for good, and a second one of the same file answers "ok"
-        (fsyncgate): so it is never tried, and this file takes no more records.
+        (fsyncgate): so this file takes no more records. What was marked had been synced; the sync
+        here is for the cut. Where the disk refuses this, too, it must be asked again, and before
+        the ring is read again: what is not cut off would be there twice.
         """
-        count, size = self._safe
-        if not count:
+        if not self._safe[0]:
             self.discard()
             return
-        try:
-            self._cut(count, size)
-            self._hand_over()
-        finally:
-            self._opened.close()
+        if self.path.suffix == ".open":
+            self._cut(*self._safe)
+            self._opened.sync()
+        self._hand_over()
+        self._opened.close()
 
     def discard(self) -> None:
-        """Remove a segment of which the ring has released nothing."""
+        """Remove a segment of which the ring has released nothing; may be asked again."""
+        with suppress(FileNotFoundError):
+            self._disk.unlink(self.path)
+        self._disk.sync_folder(self.path.parent)
         self._opened.close()
-        self._disk.unlink(self.path)
 
     def close(self) -> None:
         """Leave the segment as it is, for an adopter."""
         self._opened.close()
 
     def _hand_over(self) -> None:
-        name = _name(self.id, self.label.hour)
-        self._disk.rename(self.path, self.path.with_name(f"{name}-{self.count:09d}.seal"))
+        if self.path.suffix == ".open":
+            name = _name(self.id, self.label.hour)
+            sealed = self.path.with_name(f"{name}-{self.count:09d}.seal")
+            self._disk.rename(self.path, sealed)
+            self.path = sealed
         self._disk.sync_folder(self.path.parent)
 
     def _write(self, data: bytes) -> None:

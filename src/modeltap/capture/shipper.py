@@ -1,105 +1,69 @@
 """The shipper: sealed segment → JSON Lines → one object → ledger row → the segment goes.
 
 A segment becomes the same object however often it is tried: its key and its bytes follow from the
-segment alone. So a lost acknowledgement, a crash between any two steps, or two tries at once leave
-one object and one row. JSON and base64 happen here, far from any inference.
+segment alone (`shipment.py`). So a lost acknowledgement, a crash between any two steps, or two
+tries at once leave one object and one row. What an answer of the store means, and what is done
+then, is the table in `outcome.py`. Besides:
 
-    put, create only    ─ stored       ▶ row, unlink
-                        ─ exists       ▶ head: this segment's ▶ row, unlink; another's ▶ quarantine
-                        ─ unavailable  ▶ the destination rests, longer each time, with jitter
-                        ─ refused      ▶ once without "create only" (stores that lack it); if that
-                                         too is refused, the destination rests; nothing is dropped
-                        ─ any other    ▶ the destination rests
-    damaged records     ▶ counted in the row (`corrupt`), the segment kept in quarantine
+    damaged records     ▶ counted in the row (`lost`), the segment kept in quarantine
+    unreadable file     ▶ looked at again after a pause (`backlog.py`); it stays pending
 
-    unreadable file     ▶ passed over until the next start; the segment stays pending
+`turn` runs several times at once (house runs `LANES`), one PUT each: `PUTS_MAX` at a time, over all
+destinations and within one. One of them takes the newest segments first, so that what is live is
+never behind a backlog; the others go round among the destinations, the oldest segments first.
 
-A destination that rests or hangs keeps no other waiting. `turn` runs several times at once (house
-runs `TURNS`): each takes destinations that no other is busy with, oldest segments first. Those that
-failed of late have at most `PROBES_MAX` turns at once, so that the others are never without one.
+A destination that rests or hangs keeps no other waiting (`destination.py`): those that are new or
+failing have at most `PROBES_MAX` PUTs, and one that begins to hang while it is trusted gets no more
+of them once these are slow; they no longer count then, and there is a spare turn for the others.
 
 Constraints: one segment in memory a turn, as frames and as lines; one PUT a segment, never
 multipart, so nothing half-done can be left at a store. A turn may be cancelled anywhere.
 """
 
-import hashlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter, deque
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
-from uuid_utils import NAMESPACE_URL, uuid5
-
-from modeltap.capture.disk import Disk
+from modeltap.capture.backlog import Backlog, Sealed
+from modeltap.capture.counters import Drop
+from modeltap.capture.destination import (
+    LANE_PUTS_MAX,
+    PUTS_MAX,
+    Destination,
+    Lane,
+    Trial,
+    rest_seconds,
+)
 from modeltap.capture.events import (
     Delivered,
     DeliveryResumed,
     DeliveryWaiting,
     SegmentQuarantined,
-    SegmentUnreadable,
 )
 from modeltap.capture.folder import SpoolFolder
-from modeltap.capture.ledger import Delivery, Ledger
-from modeltap.capture.lines import lines
-from modeltap.capture.mirror import slot_names
-from modeltap.capture.segment import Content, Label, SegmentFile, content, read, segment_files
-from modeltap.capture.stream import Stream
-from modeltap.clock import Clock, utc
-from modeltap.errors import MalformedRecord, ObjectExists, ObjectStoreError, StoreRefused
-from modeltap.objects.port import ObjectStore
+from modeltap.capture.ledger import Ledger
+from modeltap.capture.outcome import Outcome, outcome_of
+from modeltap.capture.puts import Puts, write_puts
+from modeltap.capture.segment import SegmentFile
+from modeltap.capture.shipment import Shipment, shipment_of
+from modeltap.clock import Clock
+from modeltap.errors import ObjectExists, ObjectStoreError, StoreRefused
+from modeltap.objects.port import ObjectStore, Stored
 from modeltap.settings import Settings
 from modeltap.telemetry import emit
 
-FIRST_REST_SECONDS = 1.0
-TURNS = 4
-PROBES_MAX = 2  # fewer than turns
-LABEL_BYTES = 64 * 1024  # more than any HEAD frame: read to learn a destination
+LANES = (Lane.OLDEST,) * PUTS_MAX + (Lane.NEWEST,)
+"""One more than PUTs: a spare turn, for when some hang."""
+LIST_SECONDS = 1.0  # so old a list of the spool may be within a turn
+PUBLISH_SECONDS = 1.0
+
+Stores = Callable[[str], tuple[ObjectStore, str]]
+"""Gives the bucket and key of a URI, or raises `StoreRefused`."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Shipment:
-    """What a segment became: one object, ready to be put; without records there is none."""
-
-    file: SegmentFile
-    endpoint: str
-    variant: str
-    uri: str = ""
-    data: bytes = b""
-    records: int = 0
-    last: int = 0
-
-    @property
-    def corrupt(self) -> int:
-        return max(0, (self.file.count or 0) - self.records)
-
-    @property
-    def metadata(self) -> Mapping[str, str]:
-        return {
-            "modeltap-segment": str(self.file.id),
-            "modeltap-records": str(self.records),
-            "modeltap-last": str(self.last),
-            "modeltap-sha256": hashlib.sha256(self.data).hexdigest(),
-        }
-
-
-@dataclass(slots=True)
-class _Destination:
-    """How a destination has answered of late."""
-
-    busy: bool = False
-    failures: int = 0
-    rest_until: float = 0.0
-    create_only: bool = True
-
-
-@dataclass(frozen=True, slots=True, order=True)
-class _Sealed:
-    """A sealed segment in the order of shipping: oldest hour first."""
-
-    hour: int
-    first_ns: int
-    file: SegmentFile = field(compare=False)
-    destination: str = field(compare=False)
+def _nothing(_: str) -> None:
+    return None
 
 
 class Shipper:
@@ -108,48 +72,81 @@ class Shipper:
     def __init__(
         self,
         spool: SpoolFolder,
-        stores: Callable[[str], tuple[ObjectStore, str]],
+        stores: Stores,
         ledger: Ledger,
         settings: Settings,
         clock: Clock,
+        renew: Callable[[str], None] = _nothing,
     ) -> None:
-        """Take `stores`, which gives the bucket and key of a URI or raises `StoreRefused`."""
+        """Take `renew`, too: from then on `stores` opens the bucket of a URI with new credentials.
+
+        The default is that of stores whose credentials do not change.
+        """
         self._spool = spool
         spool.make()
         self._stores = stores
+        self._renew = renew
         self._ledger = ledger
         self._rest_seconds_max = settings.capture_retry_seconds_max
         self._clock = clock
-        self._known: dict[Path, _Sealed | None] = {}  # None: unreadable
-        self._probes = 0
-        self._destinations: dict[str, _Destination] = {}
+        self._backlog = Backlog(spool, clock)
+        self._destinations: dict[str, Destination] = {}
+        self._trials = 0
+        self._listed_at = 0.0
+        self._outcomes: Counter[Outcome] = Counter()
+        self._published: Puts | None = None
+        self._published_at = -PUBLISH_SECONDS
 
-    async def turn(self) -> int:
+    async def turn(self, lane: Lane = Lane.OLDEST) -> int:
         """Ship what is sealed and may be tried now; tell how many segments were settled."""
         settled = 0
-        for sealed in self._backlog():
-            state = self._destinations.setdefault(sealed.destination, _Destination())
-            if self._may_try(state):
-                settled += await self._try(sealed, state)
+        self._list()
+        while (chosen := self._choose(lane)) is not None:
+            settled += await self._try(chosen, lane)
+            self._publish()
+        self._publish()
         return settled
 
-    def _may_try(self, state: _Destination) -> bool:
-        if state.busy or self._clock.monotonic() < state.rest_until:
-            return False
-        return not state.failures or self._probes < PROBES_MAX
+    # ------------------------------------------------------------ what is tried
 
-    async def _try(self, sealed: _Sealed, state: _Destination) -> bool:
-        """Ship one segment, alone with its destination; tell whether it was settled."""
-        probe = state.failures > 0
-        state.busy = True
-        self._probes += probe
+    def _list(self) -> None:
+        self._listed_at = self._clock.monotonic()
+        in_hand = {path for each in self._destinations.values() for path in each.in_hand}
+        waiting = self._backlog.waiting(lambda path: path not in in_hand)
+        for name in waiting:
+            self._destinations.setdefault(name, Destination(name))
+        for name, destination in self._destinations.items():
+            destination.waiting = deque(waiting.get(name, ()))
+
+    def _choose(self, lane: Lane) -> Destination | None:
+        """Choose the destination that is tried next; None where none may be tried."""
+        now = self._clock.monotonic()
+        if now - self._listed_at >= LIST_SECONDS:
+            self._list()
+        every = self._destinations.values()
+        if sum(each.swift(lane, now) for each in every) >= LANE_PUTS_MAX[lane]:
+            return None
+        probes = sum(each.is_probed for each in every)
+        ready = [each for each in every if each.may_try(lane, now, probes)]
+        if lane is Lane.NEWEST:
+            return max(ready, key=lambda each: each.waiting[-1].age, default=None)
+        return min(ready, key=lambda each: each.tried, default=None)
+
+    async def _try(self, destination: Destination, lane: Lane) -> bool:
+        """Ship one segment; tell whether it was settled."""
+        self._trials += 1
+        destination.tried = self._trials
+        sealed = destination.take(lane)
+        path = sealed.file.path
+        destination.in_hand[path] = Trial(lane, self._clock.monotonic())
         try:
-            return await self._ship(sealed, state)
+            return await self._ship(sealed, destination)
         finally:
-            state.busy = False
-            self._probes -= probe
+            del destination.in_hand[path]
 
-    async def _ship(self, sealed: _Sealed, state: _Destination) -> bool:
+    # ------------------------------------------------------------ one segment
+
+    async def _ship(self, sealed: Sealed, destination: Destination) -> bool:
         file = sealed.file
         if not self._spool.disk.is_file(file.path):
             return False  # shipped by another turn since it was listed
@@ -157,166 +154,146 @@ class Shipper:
             self._spool.disk.unlink(file.path)  # killed between the row and this
             return True
         try:
-            shipment = _shipment(file, self._spool)
+            shipment = shipment_of(self._spool, file)
         except OSError as error:
-            self._pass_over(file, error)
+            self._backlog.pass_over(file, error)
             return False
+        self._backlog.was_read(file)
         if not shipment.records:
-            self._give_up(shipment, "damaged")
+            self._give_up(shipment, Drop.CORRUPT)
             return True
+        return await self._deliver(sealed, shipment, destination)
+
+    async def _deliver(self, sealed: Sealed, shipment: Shipment, destination: Destination) -> bool:
+        began = self._clock.monotonic()
         try:
-            etag = await self._put(shipment, state)
+            etag = await self._put(shipment, destination)
         except ObjectStoreError as error:
-            self._rest(sealed.destination, state, error)
-            return False
-        self._take_up(sealed.destination, state)
+            # A put to create was tried without that, too, where this could have been why.
+            outcome = outcome_of(error, create_only=False)
+            return self._failed(sealed, shipment, destination, outcome, error, began)
+        self._take_up(destination)
         if etag is None:
-            self._give_up(shipment, "key taken")
+            self._outcomes[Outcome.KEY_TAKEN] += 1
+            self._give_up(shipment, Drop.KEY_TAKEN)
         else:
             self._settle(shipment, etag)
         return True
 
-    async def _put(self, shipment: _Shipment, state: _Destination) -> str | None:
+    async def _put(self, shipment: Shipment, destination: Destination) -> str | None:
         """Put the object; give its etag, or None where its key is another's."""
         store, key = self._stores(shipment.uri)
-        put = partial(store.put, key, shipment.data, metadata=shipment.metadata)
+        put = partial(
+            store.put,
+            key,
+            shipment.data,
+            metadata=shipment.metadata,
+            kms_key_id=shipment.kms_key_id,
+        )
         try:
-            return (await put(create_only=state.create_only)).etag
+            return self._stored(await put(create_only=destination.create_only))
         except ObjectExists:
-            found = await store.head(key)
-            same = found.metadata.get("modeltap-segment") == str(shipment.file.id)
-            return found.etag if same and found.size == len(shipment.data) else None
-        except StoreRefused:
-            if not state.create_only:
+            self._outcomes[Outcome.EXISTS] += 1
+            return await _etag_of(store, key, shipment)
+        except StoreRefused as error:
+            outcome = outcome_of(error, create_only=destination.create_only)
+            if outcome is not Outcome.NO_CONDITIONS:
                 raise
         # The key is this segment's alone: to overwrite it can only repeat what is there.
-        etag = (await put(create_only=False)).etag
-        state.create_only = False
+        self._outcomes[Outcome.NO_CONDITIONS] += 1
+        etag = self._stored(await put(create_only=False))
+        destination.create_only = False
         return etag
 
-    def _settle(self, shipment: _Shipment, etag: str) -> None:
+    def _stored(self, stored: Stored) -> str:
+        self._outcomes[Outcome.DELIVERED] += 1
+        return stored.etag
+
+    def _failed(
+        self,
+        sealed: Sealed,
+        shipment: Shipment,
+        destination: Destination,
+        outcome: Outcome,
+        error: ObjectStoreError,
+        began: float,
+    ) -> bool:
+        """Do what the outcome asks for; tell whether the segment was settled: given up."""
+        self._outcomes[outcome] += 1
+        if began >= destination.rested_at or not destination.failures:
+            self._rest(destination, outcome, error)
+        if outcome is Outcome.CREDENTIALS:
+            self._renew(shipment.uri)
+        if outcome is not Outcome.REFUSED or not destination.refuse(sealed):
+            return False
+        self._outcomes[Outcome.POISON] += 1
+        self._give_up(shipment, Drop.POISON)
+        return True
+
+    # ------------------------------------------------------------ its end
+
+    def _settle(self, shipment: Shipment, etag: str) -> None:
         """Write the row, then let the segment go: killed between, the row is found again."""
-        self._ledger.add(_row(shipment, etag, self._clock.now_ns()))
-        self._remove(shipment.file, shipment.corrupt, "damaged")
+        self._ledger.add(shipment.row(etag, Drop.CORRUPT, self._clock.now_ns()))
+        self._remove(shipment.file, shipment.lost, Drop.CORRUPT)
         size = len(shipment.data)
         uri, records = shipment.uri, shipment.records
         emit(Delivered(shipment.endpoint, shipment.variant, uri, records, size))
 
-    def _give_up(self, shipment: _Shipment, reason: str) -> None:
-        file = shipment.file
-        lost = _Shipment(file, shipment.endpoint, shipment.variant, last=shipment.last)
-        self._ledger.add(_row(lost, "", self._clock.now_ns()))
-        self._remove(file, lost.corrupt, reason)
+    def _give_up(self, shipment: Shipment, reason: Drop) -> None:
+        lost = shipment.without_object()
+        self._ledger.add(lost.row("", reason, self._clock.now_ns()))
+        self._remove(lost.file, lost.lost, reason)
 
-    def _remove(self, file: SegmentFile, lost: int, reason: str) -> None:
+    def _remove(self, file: SegmentFile, lost: int, reason: Drop) -> None:
         if lost:
             self._spool.put_aside(file.path)
             emit(SegmentQuarantined(str(file.id), reason, lost))
         else:
             self._spool.disk.unlink(file.path)
 
-    def _rest(self, destination: str, state: _Destination, error: Exception) -> None:
-        """Let a destination rest: full jitter, so that many shippers do not return at once."""
-        state.failures += 1
-        longest = min(self._rest_seconds_max, FIRST_REST_SECONDS * 2 ** min(state.failures, 30))
-        state.rest_until = self._clock.monotonic() + longest * (0.5 + self._clock.random() / 2)
-        if state.failures == 1:
-            emit(DeliveryWaiting(destination, str(error)))
+    # ------------------------------------------------------------ its destination
 
-    def _take_up(self, destination: str, state: _Destination) -> None:
-        if state.failures:
-            state.failures = 0
-            emit(DeliveryResumed(destination))
+    def _rest(self, destination: Destination, outcome: Outcome, error: ObjectStoreError) -> None:
+        chance, longest = self._clock.random(), self._rest_seconds_max
+        seconds = rest_seconds(outcome, destination.failures, chance, longest)
+        if destination.rest(outcome, str(error), seconds, self._clock.monotonic()):
+            emit(DeliveryWaiting(destination.name, str(error)))
 
-    def _backlog(self) -> list[_Sealed]:
-        """List the sealed segments, oldest first; those whose label is lost before all others."""
-        known = self._known
-        self._known = {
-            file.path: known[file.path] if file.path in known else self._looked_at(file)
-            for folder in self._spool.writer_folders()
-            for file in segment_files(self._spool.disk, folder)
-            if file.count is not None
-        }
-        return sorted(filter(None, self._known.values()))
+    def _take_up(self, destination: Destination) -> None:
+        if destination.take_up():
+            emit(DeliveryResumed(destination.name))
 
-    def _looked_at(self, file: SegmentFile) -> _Sealed | None:
-        try:
-            found = _label(self._spool.disk, file)
-        except OSError as error:
-            self._pass_over(file, error)
-            return None
-        if found is None:
-            return _Sealed(0, 0, file, "")
-        label, stream = found
-        return _Sealed(label.hour, label.first_ns, file, stream.plan.destination)
+    def _publish(self) -> None:
+        """Publish how stores answer, where that has changed; a disk that refuses is asked again."""
+        now = self._clock.monotonic()
+        if now - self._published_at < PUBLISH_SECONDS:
+            return
+        puts = self._puts()
+        if puts != self._published:
+            self._published_at = now
+            with suppress(OSError):
+                write_puts(self._spool, puts)
+                self._published = puts
 
-    def _pass_over(self, file: SegmentFile, error: OSError) -> None:
-        self._known[file.path] = None
-        emit(SegmentUnreadable(str(file.id), error.strerror or type(error).__name__))
-
-
-def object_uri(file: SegmentFile, label: Label, stream: Stream) -> str:
-    """Name a segment's object (contract §1.5): the time is that of its first record, UTC.
-
-    `{destination}/{endpoint}/{variant}/yyyy/mm/dd/HH/MM-SS-mmm-{uuid}.jsonl`; the id is made from
-    the segment's name for ever, so that a retry cannot name another object.
-    """
-    moment = utc(label.first_ns)
-    name = f"{moment:%M-%S}-{moment.microsecond // 1000:03d}-{uuid5(NAMESPACE_URL, str(file.id))}"
-    place = f"{stream.plan.destination}/{stream.endpoint}/{stream.variant}"
-    return f"{place}/{moment:%Y/%m/%d/%H}/{name}.jsonl"
-
-
-def _row(shipment: _Shipment, etag: str, delivered_ns: int) -> Delivery:
-    identity = shipment.file.id
-    return Delivery(
-        writer=identity.writer,
-        slot=identity.slot,
-        first=identity.first,
-        last=shipment.last,
-        endpoint=shipment.endpoint,
-        variant=shipment.variant,
-        uri=shipment.uri,
-        etag=etag,
-        bytes=len(shipment.data),
-        records=shipment.records,
-        corrupt=shipment.corrupt,
-        delivered_ns=delivered_ns,
-    )
-
-
-def _shipment(file: SegmentFile, spool: SpoolFolder) -> _Shipment:
-    """Decode a segment into its object, or into none where no record or no label is left."""
-    held = content(spool.disk, file)
-    found = _placed(held)
-    if found is None:
-        return _Shipment(
-            file, *slot_names(spool.disk, spool.counters, file.id.writer, file.id.slot)
+    def _puts(self) -> Puts:
+        every = self._destinations.values()
+        return Puts(
+            dict(self._outcomes),
+            {each.name: (each.outcome, each.reason) for each in every if each.outcome},
+            tuple(each.name for each in every if not each.create_only),
         )
-    label, stream = found
-    written = lines(held.records, stream)
-    return _Shipment(
-        file,
-        stream.endpoint,
-        stream.variant,
-        uri=object_uri(file, label, stream),
-        data=b"".join(written),
-        records=len(written),
-        last=held.records[-1][0] if held.records else 0,
-    )
 
 
-def _label(disk: Disk, file: SegmentFile) -> tuple[Label, Stream] | None:
-    """Read where a segment goes, from its beginning or, where that is damaged, from its end."""
-    found = _placed(read(disk.read(file.path, LABEL_BYTES), file))
-    return found or _placed(content(disk, file))
+async def _etag_of(store: ObjectStore, key: str, shipment: Shipment) -> str | None:
+    """Give the etag of an object that is this segment's own; None where it is another's.
 
-
-def _placed(held: Content) -> tuple[Label, Stream] | None:
-    """Give where records go, or None where no label is left that says so."""
-    if held.label is None:
+    A store that keeps no metadata is asked for the bytes.
+    """
+    found = await store.head(key)
+    if found.size != len(shipment.data):
         return None
-    try:
-        return held.label, Stream.decode(held.label.stream)
-    except MalformedRecord:
-        return None
+    told = found.metadata.get("modeltap-segment")
+    if told is None:
+        return found.etag if await store.get(key) == shipment.data else None
+    return found.etag if told == str(shipment.file.id) else None

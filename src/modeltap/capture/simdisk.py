@@ -99,7 +99,7 @@ class SimulatedFile:
 
     def write_at(self, offset: int, data: bytes) -> None:
         inode, more = self._inode, max(0, offset + len(data) - len(self._inode.cached))
-        lacking = more - self._disk.free_bytes
+        lacking = more - self._disk.room
         if lacking > 0:
             data = data[: max(0, len(data) - lacking)]  # a full disk takes what it can
         inode.cached.extend(bytes(max(0, offset - len(inode.cached))))
@@ -121,8 +121,11 @@ class SimulatedFile:
         self._inode.write_back()
 
     def forget(self) -> None:
-        """Do what a failed sync does: the pages count as clean, and are not on the disk."""
-        self._inode.dirty.clear()
+        """Do what a failed sync does: all pages count as clean, and only some are on the disk."""
+        inode = self._inode
+        pages = sorted(inode.dirty)
+        inode.dirty = set(pages[: len(pages) // 2])
+        inode.write_back()
 
     def lock(self) -> None:
         if self._inode.locked and not self._holds:
@@ -146,7 +149,7 @@ class SimulatedDisk:
         self._ticks = 0
 
     @property
-    def free_bytes(self) -> int:
+    def room(self) -> int:
         return max(0, self.capacity - self._used_bytes())
 
     def stamp(self, inode: _Inode) -> None:
@@ -158,6 +161,9 @@ class SimulatedDisk:
 
     def used_percent(self, folder: Path) -> float:
         return 100.0 * self._used_bytes() / self.capacity
+
+    def free_bytes(self, folder: Path) -> int:
+        return self.room
 
     def make_folder(self, folder: Path) -> None:
         for each in (folder, *folder.parents):

@@ -7,7 +7,8 @@ an open segment is known by its sequence number, which only grows within a segme
 sealed only after the release, so that no sealed one can hold what will be read again.
 
     turn      drain ─▶ mirror the counters ─▶ append, per (stream, hour)
-              every 100 ms: sync the mirror, then the segments ─▶ release ─▶ seal
+              every 100 ms, or when an answer waits: sync the mirror, then the segments ─▶ release
+              ─▶ seal
     seal      by age (60 s), by size (16 MiB), by the end of the hour it was opened in, on `close`
     start     adopt the `.open` segments of living rings; seal those of dead ones; settle counters
 
@@ -34,6 +35,7 @@ from modeltap.capture.events import (
 )
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.frame import HOUR_NS, first_inference_ns
+from modeltap.capture.limits import REFRESH_SECONDS, Limits
 from modeltap.capture.mirror import Mirror
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import Held, Label, Segment, SegmentId, segment_files
@@ -68,20 +70,29 @@ class Spooler:
         spool: SpoolFolder,
         settings: Settings,
         clock: Clock,
+        released: Callable[[RingReader], object] = lambda _: None,
     ) -> None:
-        """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it."""
+        """Recover what the folder holds. Raise `SpoolBusy` while another spooler works on it.
+
+        `released` is called when a ring was released whose writer waits for that.
+        """
         self._spool = spool
         spool.make()
         self._settings = settings
         self._clock = clock
+        self._released = released
         self._rings = rings
         self._unfounded = list(rings)
         self._lanes: list[_Lane] = []
         self._stalled = False
         self._rest_until = self._synced_at = clock.monotonic()
         self._count_lost_at = 0.0
+        self._limits = Limits(spool, settings.capture_endpoint_bytes_max)
+        self._limits_at = 0.0
         self._meet_rings()
-        self._retire_dead({lane.writer for lane in self._lanes})
+        living = {lane.writer for lane in self._lanes}
+        self._dead = [folder for folder in spool.writer_folders() if folder.name not in living]
+        self._retire_dead()
         self._count_lost()
 
     def turn(self) -> None:
@@ -90,9 +101,11 @@ class Spooler:
             return
         try:
             self._meet_rings()
+            self._retire_dead()
             for lane in self._lanes:
                 lane.drain()
             self._settle(self._due)
+            self._limit()
             if self._clock.monotonic() >= self._count_lost_at:
                 self._count_lost()
         except OSError as error:
@@ -112,14 +125,21 @@ class Spooler:
         while self._lanes:  # each once: a second time its descriptor would be another's
             self._lanes.pop().close()
 
+    def _limit(self) -> None:
+        if self._clock.monotonic() >= self._limits_at:
+            self._limits.refresh(self._rings)
+            self._limits_at = self._clock.monotonic() + REFRESH_SECONDS
+
     def _settle(self, due: _Due) -> None:
         now = self._clock.monotonic()
-        full = any(lane.full(self._settings.capture_seal_bytes) for lane in self._lanes)
-        if full or now - self._synced_at >= self._settings.capture_sync_seconds:
+        seal_bytes = self._settings.capture_seal_bytes
+        early = any(lane.urgent or lane.full(seal_bytes) for lane in self._lanes)
+        if early or now - self._synced_at >= self._settings.capture_sync_seconds:
             for lane in self._lanes:
                 lane.sync()
                 lane.seal(due)
             self._synced_at = now
+            self._say_stalled(stalled=False)
             if self._stalled:
                 self._stalled = False
                 emit(SpoolResumed())
@@ -136,20 +156,30 @@ class Spooler:
         self._rest_until = self._clock.monotonic() + REST_SECONDS
         if not self._stalled:
             self._stalled = True
+            self._say_stalled(stalled=True)
             emit(SpoolStalled(error.strerror or type(error).__name__))
+
+    def _say_stalled(self, *, stalled: bool) -> None:
+        for ring in self._rings:
+            ring.stop(stopped=stalled)
 
     def _meet_rings(self) -> None:
         """Take up the rings whose gateway has founded them by now."""
         founded = [ring for ring in self._unfounded if ring.founded]
         for ring in founded:
-            self._lanes.append(_Lane(ring, self._spool, self._clock))
+            self._lanes.append(_Lane(ring, self._spool, self._clock, self._released))
             self._unfounded.remove(ring)
 
-    def _retire_dead(self, living: set[str]) -> None:
-        for folder in self._spool.writer_folders():
-            if folder.name not in living:
+    def _retire_dead(self) -> None:
+        """Seal what dead rings' records are in; what the disk refuses is tried again."""
+        dead, self._dead = self._dead, []
+        for folder in dead:
+            try:
                 with suppress(SpoolBusy), _locked(self._spool.disk, folder):
                     self._retire(folder)
+            except OSError as error:
+                self._dead.append(folder)
+                self._rest(error)
 
     def _count_lost(self) -> None:
         """Settle the counts of dead writers, once; while the ledger is mended, try again."""
@@ -165,12 +195,9 @@ class Spooler:
             emit(RecordsLost(lost))
 
     def _retire(self, folder: Path) -> None:
-        """Seal what a dead ring's records are in; drop the folder once it is empty."""
-        try:
-            for segment in _adopted(folder, self._spool, {}):
-                _seal(segment)
-        except OSError as error:
-            self._rest(error)
+        """Seal the segments of a dead ring; drop its folder once it is empty."""
+        for segment in _adopted(folder, self._spool, {}):
+            _seal(segment)
         with suppress(OSError):
             self._spool.disk.remove_folder(folder)
 
@@ -178,15 +205,23 @@ class Spooler:
 class _Lane:
     """One ring and the segments that its records go to."""
 
-    def __init__(self, ring: RingReader, spool: SpoolFolder, clock: Clock) -> None:
+    def __init__(
+        self,
+        ring: RingReader,
+        spool: SpoolFolder,
+        clock: Clock,
+        released: Callable[[RingReader], object],
+    ) -> None:
         self.writer = ring.writer
         self._ring = ring
+        self._released = released
         self._clock = clock
         self._disk = disk = spool.disk
         self._folder = spool.writers / self.writer
         disk.make_folder(self._folder)
         disk.sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
         self._open: dict[_Key, _Open] = {}
+        self._given_up: list[Segment] = []  # and not yet let go: the disk refused that, too
         with ExitStack() as opened:  # closed when the disk refuses: it is asked again
             self._lock = _lock(disk, self._folder)
             opened.callback(self._lock.close)
@@ -211,6 +246,7 @@ class _Lane:
 
     def drain(self) -> bool:
         """Move what the ring holds to the segments; tell whether there was something."""
+        self._let_go()
         groups: dict[_Key, list[Batch]] = {}
         damaged = self._ring.damaged
         for data in self._ring.frames(TURN_BYTES):
@@ -233,9 +269,11 @@ class _Lane:
         for key, opened in list(self._open.items()):
             with self._fail_stop(key):
                 opened.segment.sync()
-        self._ring.release()
+        urgent = self._ring.release()
         for opened in self._open.values():
             opened.segment.mark()
+        if urgent:
+            self._released(self._ring)
 
     def seal(self, due: _Due) -> None:
         """Seal what is due; only right after `sync`."""
@@ -244,6 +282,11 @@ class _Lane:
                 with self._fail_stop(key):
                     opened.segment.seal()
                 del self._open[key]
+
+    @property
+    def urgent(self) -> bool:
+        """Whether an answer waits for a record of this ring."""
+        return self._ring.urgent
 
     def full(self, size: int) -> bool:
         return any(opened.segment.size >= size for opened in self._open.values())
@@ -254,8 +297,8 @@ class _Lane:
         self._lock.close()
 
     def _close_segments(self) -> None:
-        for opened in self._open.values():
-            opened.segment.close()
+        for segment in (*self._given_up, *(opened.segment for opened in self._open.values())):
+            segment.close()
 
     def _append(self, key: _Key, group: list[Batch]) -> None:
         segment = (self._open.get(key) or self._create(key, group[0])).segment
@@ -282,9 +325,16 @@ class _Lane:
         try:
             yield
         except OSError:
-            self._ring.rewind()  # first: the disk may refuse to abandon, too
-            self._open.pop(key).segment.abandon()
+            self._ring.rewind()
+            self._given_up.append(self._open.pop(key).segment)
+            self._let_go()
             raise
+
+    def _let_go(self) -> None:
+        """Abandon what was given up; nothing is read again from the ring before that is done."""
+        while self._given_up:
+            self._given_up[-1].abandon()
+            self._given_up.pop()
 
 
 def _adopted(folder: Path, spool: SpoolFolder, held: Held) -> Iterator[Segment]:

@@ -28,13 +28,33 @@ app.command("modeltap.cli.documents:operations", help="Print docs/operations.md.
 
 def main() -> None:
     """Run the command line; what a user can mend ends with one line and status 1."""
+    status = _run()
+    sys.stderr.flush()
+    # At once: obstore's threads may abort an interpreter that takes its time to end.
+    os._exit(status)
+
+
+def _run() -> int:
     try:
         app()
+        sys.stdout.flush()
     except CannotRun as error:
+        sys.stdout.flush()
         print(f"modeltap: {error}", file=sys.stderr)
-        sys.exit(1)
+        return 1
+    except SystemExit as ended:
+        sys.stdout.flush()
+        return _status(ended)
     except BrokenPipeError:  # whoever reads our output has seen enough, as `head` has
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(1)
+        return 1
     except KeyboardInterrupt:
-        sys.exit(130)
+        return 130
+    return 0
+
+
+def _status(ended: SystemExit) -> int:
+    """Read a status as the interpreter does."""
+    if ended.code is None or isinstance(ended.code, int):
+        return ended.code or 0
+    print(ended.code, file=sys.stderr)
+    return 1

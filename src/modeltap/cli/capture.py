@@ -1,25 +1,29 @@
-"""`modeltap capture ls` and `tail`: what was captured, from the ledger of deliveries."""
+"""`modeltap capture …`: what was captured, and what became of every sampled record."""
 
 import asyncio
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
 from modeltap.capture.account import Count, account
-from modeltap.capture.disk import SystemDisk
-from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Delivery, LedgerReader
+from modeltap.cli import capture_audit, capture_spool
+from modeltap.cli.capture_spool import ledger_readable, spool_of
 from modeltap.cli.running import CannotRun, HomeOption, access_key, resolve, running
-from modeltap.errors import LedgerUnreadable, ObjectNotFound, ObjectStoreError
+from modeltap.errors import ObjectNotFound, ObjectStoreError
 from modeltap.objects.remote import Stores
 from modeltap.settings import Settings
 
 FOLLOW_SECONDS = 0.5
 
 app = App(name="capture", help="Look at what was captured.")
+app.command(capture_audit.audit)
+app.command(capture_spool.check, name="fsck")
+app.command(capture_spool.cat)
+app.command(capture_spool.requeue)
+app.command(capture_audit.rebuild)
 
 
 @app.command
@@ -28,8 +32,8 @@ def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
     settings = resolve(home)
     for delivery in _deliveries(settings, endpoint):
         print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
-    with _readable():
-        every = account(_spool(settings))
+    with ledger_readable():
+        every = account(spool_of(settings))
     counts = [each for each in every if endpoint in (None, each.endpoint)]
     for count in counts:
         print(f"{count.endpoint}/{count.variant}  {' '.join(_fates([count]))}")
@@ -91,23 +95,9 @@ async def _read(stores: Stores, uri: str) -> bytes:
         raise CannotRun(f"{uri}: {error}") from None
 
 
-def _spool(settings: Settings) -> SpoolFolder:
-    return SpoolFolder(settings.layout.spool, SystemDisk())
-
-
 def _deliveries(settings: Settings, endpoint: str | None) -> list[Delivery]:
-    path = _spool(settings).ledger
+    path = spool_of(settings).ledger
     if not path.exists():
         return []
-    with _readable(), LedgerReader(path) as ledger:
+    with ledger_readable(), LedgerReader(path) as ledger:
         return ledger.deliveries(endpoint)
-
-
-@contextmanager
-def _readable() -> Iterator[None]:
-    try:
-        yield
-    except LedgerUnreadable as error:
-        raise CannotRun(
-            f"the ledger of deliveries cannot be read ({error}); a running server mends it"
-        ) from None

@@ -67,7 +67,8 @@ def settings() -> None:
         "Command line > `MODELTAP_{NAME}` > `{home}/settings.toml` > default. An external bucket:"
     )
     print("`[external_buckets.NAME]` with `endpoint`, `region`, `access_key_id`,")
-    print("`secret_access_key` and `allow_http`.\n")
+    print("`secret_access_key` and `allow_http`; `credentials_file` (AWS's own, profile `default`)")
+    print("stands for the keys, and is read again when the store says that they have expired.\n")
     print("| setting | default | meaning |\n|---|---|---|")
     for name, field in Settings.model_fields.items():
         print(f"| `{name}` | `{field.default}` | {field.description} |")

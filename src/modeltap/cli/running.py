@@ -2,8 +2,9 @@
 
 import fcntl
 import http.client
+import json
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 from cyclopts import Parameter
 from pydantic import ValidationError
@@ -74,6 +75,21 @@ def _answers(settings: Settings) -> bool:
         return False
     finally:
         connection.close()
+
+
+def capture_now(settings: Settings) -> dict[str, Any]:
+    """Ask the running server how capture stands (`/capturez`); nothing where none runs."""
+    connection = http.client.HTTPConnection(
+        "127.0.0.1", settings.scrape_port, timeout=ANSWER_SECONDS_MAX
+    )
+    try:
+        connection.request("GET", "/capturez")
+        document: dict[str, Any] = json.loads(connection.getresponse().read())
+    except (OSError, http.client.HTTPException, ValueError):
+        return {}
+    finally:
+        connection.close()
+    return document if document.get("home") == str(settings.home) else {}
 
 
 def access_key(settings: Settings) -> tuple[str, str]:

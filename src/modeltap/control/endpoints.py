@@ -271,7 +271,7 @@ def _route(name: str, fleet: Fleet, running: Mapping[Slot, list[Instance]]) -> R
         Variant(variant, share.weight, tuple(running.get(Slot(name, fleet.id, variant), ())))
         for variant, share in fleet.shares.items()
     )
-    return Route(name, variants, plan_of(fleet.config.get("DataCaptureConfig")))
+    return Route(name, variants, plan_of(fleet.config.get("DataCaptureConfig"), fleet.durability))
 
 
 # ---------------------------------------------------------------- as a resource in `state`

@@ -9,7 +9,10 @@ left of an endpoint deleted yesterday is never taken for a part of today's.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from modeltap.nouns import Document, ModelSpec
+from modeltap.nouns import Document, Durability, ModelSpec
+
+DURABILITY_TAG = "modeltap:capture-durability"
+"""Of an endpoint config: its value is a `Durability`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,7 @@ class Fleet:
     shares: Mapping[str, Share]  # by variant name, in the config's order
     created_ns: int
     deployment: Document | None = None  # the DeploymentConfig it was asked for with
+    durability: Durability = Durability.BESTEFFORT  # of its capture
 
     @property
     def config_name(self) -> str:
@@ -40,6 +44,7 @@ def fleet_of(
     models: Mapping[str, Document],
     now_ns: int,
     deployment: Document | None = None,
+    durability: Durability = Durability.BESTEFFORT,
 ) -> Fleet:
     """Copy a validated endpoint config and its models into a new fleet."""
     shares = {
@@ -48,7 +53,7 @@ def fleet_of(
         )
         for variant in config["ProductionVariants"]
     }
-    return Fleet(fleet_id, config, models, shares, now_ns, deployment)
+    return Fleet(fleet_id, config, models, shares, now_ns, deployment, durability)
 
 
 def retaining(fleet: Fleet, old: Fleet, *, weights: bool, counts: bool) -> Fleet:
@@ -104,6 +109,7 @@ def fleet_document(fleet: Fleet) -> Document:
         "Shares": [[name, share.weight, share.count] for name, share in fleet.shares.items()],
         "CreatedNs": fleet.created_ns,
         "Deployment": fleet.deployment,
+        "Durability": fleet.durability.value,
     }
 
 
@@ -115,4 +121,5 @@ def fleet_from(document: Document) -> Fleet:
         shares={name: Share(weight, count) for name, weight, count in document["Shares"]},
         created_ns=document["CreatedNs"],
         deployment=document["Deployment"],
+        durability=Durability(document.get("Durability", Durability.BESTEFFORT)),
     )

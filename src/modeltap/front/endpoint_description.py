@@ -10,8 +10,8 @@ from modeltap.control.fleets import Fleet, Share, model_spec
 from modeltap.nouns import Document
 
 
-def describe_endpoint(endpoint: Endpoint) -> Document:
-    """Give the members beside names, ARN and times."""
+def describe_endpoint(endpoint: Endpoint, *, capturing: bool) -> Document:
+    """Give the members beside names, ARN and times; `capturing`: nothing makes capture stop."""
     fleet = endpoint.serving
     asked = fleet or endpoint.next
     answer: Document = {"EndpointStatus": endpoint.status.value}
@@ -19,10 +19,10 @@ def describe_endpoint(endpoint: Endpoint) -> Document:
         answer["EndpointConfigName"] = asked.config_name
     if endpoint.failure is not None:
         answer["FailureReason"] = endpoint.failure
-    return answer if fleet is None else {**answer, **_running(fleet, endpoint.next)}
+    return answer if fleet is None else {**answer, **_running(fleet, endpoint.next, capturing)}
 
 
-def _running(fleet: Fleet, coming: Fleet | None) -> Document:
+def _running(fleet: Fleet, coming: Fleet | None, capturing: bool) -> Document:
     shares = fleet.shares if coming is None else coming.shares
     answer: Document = {
         "ProductionVariants": [
@@ -31,7 +31,7 @@ def _running(fleet: Fleet, coming: Fleet | None) -> Document:
         ]
     }
     if capture := fleet.config.get("DataCaptureConfig"):
-        answer["DataCaptureConfig"] = _capture_summary(capture)
+        answer["DataCaptureConfig"] = _capture_summary(capture, capturing)
     if fleet.deployment is not None:
         answer["LastDeploymentConfig"] = fleet.deployment
     return answer
@@ -56,12 +56,12 @@ def _variant(fleet: Fleet, name: str, current: Share, desired: Share) -> Documen
     }
 
 
-def _capture_summary(config: Document) -> Document:
+def _capture_summary(config: Document, capturing: bool) -> Document:
     """Sum a `DataCaptureConfig` up; without a key there is no `KmsKeyId`, as on AWS (§1.4)."""
     enabled = config.get("EnableCapture", True)
     summary = {
         "EnableCapture": enabled,
-        "CaptureStatus": "Started" if enabled else "Stopped",
+        "CaptureStatus": "Started" if enabled and capturing else "Stopped",
         "CurrentSamplingPercentage": config["InitialSamplingPercentage"],
         "DestinationS3Uri": config["DestinationS3Uri"],
         "KmsKeyId": config.get("KmsKeyId"),

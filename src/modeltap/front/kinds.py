@@ -15,6 +15,7 @@ from botocore.model import ServiceModel
 
 from modeltap.clock import Clock, utc
 from modeltap.errors import ResourceExists, ValidationException
+from modeltap.front.refusals import check_tags
 from modeltap.nouns import Document, Partition
 from modeltap.state.store import Query, Resource, Store
 
@@ -60,6 +61,7 @@ class Resources:
 
     def create(self, kind: Kind, params: Document, status: Document) -> Document:
         """Keep a request; give the new ARN."""
+        check_tags(params.get("Tags", []))
         name = params[kind.name]
         arn = self.partition.arn(kind.kind, name)
         now = self.clock.now_ns()
@@ -107,6 +109,7 @@ class Resources:
     # ------------------------------------------------------------ tags
 
     def add_tags(self, params: Document) -> Document:
+        check_tags(params["Tags"])
         arn = self._owner(params).arn
         return {"Tags": tag_list(self.store.put_tags(arn, tag_map(params["Tags"])))}
 

@@ -7,8 +7,9 @@ it is asked for: an endpoint that silently does something else would be worse th
 
 from collections.abc import Iterator
 
+from modeltap.control.fleets import DURABILITY_TAG
 from modeltap.errors import ValidationException
-from modeltap.nouns import Document
+from modeltap.nouns import Document, Durability
 
 MODEL_UNSERVED = ("InferenceSpecificationName", "ModelPackageName", "AdditionalModelDataSources")
 CONFIG_UNSERVED = (
@@ -46,6 +47,15 @@ def _check_container(container: Document, at: str) -> None:
     for key, value in container.get("Environment", {}).items():
         if "\0" in value:
             raise ValidationException(f"{at}.Environment: the value of {key} holds a NUL.")
+
+
+def check_tags(tags: list[Document]) -> None:
+    """Refuse a tag that would be obeyed, and says nothing that can be."""
+    for tag in tags:
+        if tag["Key"] == DURABILITY_TAG and tag["Value"] not in list(Durability):
+            raise ValidationException(
+                f"The value of the tag {DURABILITY_TAG} must be one of {', '.join(Durability)}."
+            )
 
 
 def check_endpoint_config(params: Document) -> None:

@@ -24,6 +24,7 @@ from modeltap.control.endpoints import (
     wanted_by,
 )
 from modeltap.control.fleets import (
+    DURABILITY_TAG,
     Fleet,
     Share,
     fleet_of,
@@ -47,9 +48,12 @@ from modeltap.front.refusals import (
     check_endpoint_config,
     check_model,
 )
-from modeltap.nouns import Document, HttpResponse, Partition
+from modeltap.nouns import Document, Durability, HttpResponse, Partition
 from modeltap.state.store import Resource, Store
 from modeltap.wire.catalog import service
+
+Stopped = Callable[[str], str | None]
+"""Tell why an endpoint's capture stands still at the moment, or None."""
 
 Exists = Callable[[str], Awaitable[bool]]
 """Tell whether an object is at an S3 URI; raise `ObjectStoreError` if its store cannot say."""
@@ -61,16 +65,19 @@ def sagemaker_service(
     partition: Partition,
     exists: Exists,
     wake: Callable[[], None],
+    stopped: Stopped,
     *,
     instances_max: int,
+    durability: Durability,
 ) -> Service:
     """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written.
 
-    `instances_max` bounds the instances of all endpoints together.
+    `instances_max` bounds the instances of all endpoints together; `durability` is that of the
+    endpoints whose config has no tag that says it.
     """
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
-    sagemaker = _SageMaker(resources, exists, wake, instances_max)
+    sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     return Service(model, sagemaker.operations())
 
 
@@ -86,12 +93,20 @@ def _threaded(function: _Function) -> Operation:
 
 class _SageMaker:
     def __init__(
-        self, resources: Resources, exists: Exists, wake: Callable[[], None], instances_max: int
+        self,
+        resources: Resources,
+        exists: Exists,
+        wake: Callable[[], None],
+        stopped: Stopped,
+        instances_max: int,
+        durability: Durability,
     ) -> None:
         self._resources = resources
         self._exists = exists
         self._wake = wake
+        self._stopped = stopped
         self._instances_max = instances_max
+        self._durability = durability
         self._asking = Lock()
 
     def operations(self) -> dict[str, Operation]:
@@ -168,7 +183,8 @@ class _SageMaker:
     def describe_endpoint(self, params: Document) -> Document:
         resource = self._resources.find(ENDPOINT, params["EndpointName"])
         echo = self._resources.echo(ENDPOINT, resource)
-        return {**echo, **describe_endpoint(endpoint_of(resource))}
+        capturing = self._stopped(resource.name) is None
+        return {**echo, **describe_endpoint(endpoint_of(resource), capturing=capturing)}
 
     def update_endpoint(self, params: Document) -> Document:
         """Ask for a new fleet, with the current weights and counts if so told (contract §1.3)."""
@@ -205,14 +221,16 @@ class _SageMaker:
         return {}
 
     def _fleet(self, params: Document) -> Fleet:
-        config = self._resources.find(CONFIG, params["EndpointConfigName"]).spec
+        config = self._resources.find(CONFIG, params["EndpointConfigName"])
         clock = self._resources.clock
+        tags = self._resources.store.tags(config.arn)
         return fleet_of(
             clock.uuid4(),
-            config,
-            self._models(config),
+            config.spec,
+            self._models(config.spec),
             clock.now_ns(),
             params.get("DeploymentConfig"),
+            Durability(tags.get(DURABILITY_TAG, self._durability)),
         )
 
     def _change(self, name: str, change: Callable[[Endpoint], Endpoint]) -> Resource:

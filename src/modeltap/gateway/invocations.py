@@ -3,6 +3,9 @@
     HttpRequest ─auth.verify─▶ ─wire─▶ Invocation ─router─▶ Exchange ─▶ HttpResponse
                           and, after its bytes were handed over, Exchange ─(on_exchange)─▶ capture
 
+The answers of a `durable` or `strict` endpoint are handed over when their record is safe; a strict
+one's is refused when that takes too long, a durable one's is not.
+
 The body is buffered, because the signature and the model need it whole, and is at most
 `body_bytes_max` long; a longer one is refused unread. Every path of the runtime API is verified
 before anything is said about it; of its operations only InvokeEndpoint is served.
@@ -19,6 +22,7 @@ from modeltap.clock import Clock
 from modeltap.errors import (
     ModelError,
     ModeltapError,
+    RecordNotDurable,
     ServiceUnavailable,
     UnknownOperation,
     ValidationError,
@@ -26,7 +30,15 @@ from modeltap.errors import (
 from modeltap.gateway.body import too_large
 from modeltap.gateway.http import Turn
 from modeltap.memo import Memo
-from modeltap.nouns import Document, Exchange, HttpRequest, HttpResponse, Invocation
+from modeltap.nouns import (
+    Document,
+    Durability,
+    Exchange,
+    HttpRequest,
+    HttpResponse,
+    Invocation,
+    Told,
+)
 from modeltap.router.router import Router
 from modeltap.telemetry.meters import Failure, Meters
 from modeltap.wire.catalog import operation_named, service
@@ -52,6 +64,11 @@ Gather = Callable[[Turn, int, Callable[[bytes | ModeltapError], None]], None]
 
 TARGETS_MAX: Final = 128
 """Targets whose way is remembered; there is one an endpoint."""
+
+NOT_DURABLE = (
+    "The model answered, but its capture could not be made durable in time, and this endpoint "
+    "gives no answer that is not captured. Retry the request."
+)
 
 _PATH = re.compile(rb"/endpoints/[^/]+/(async-invocations|invocations(-response-stream)?)")
 _UNSERVED_MEMBERS: Final = (
@@ -186,10 +203,33 @@ class _Call:
             self._turn.fail(error)
 
     def _answer(self, exchange: Exchange) -> None:
-        api = self._api
+        api, plan = self._api, exchange.plan
         answered = api.clock.monotonic()
-        self._turn.respond(api.response(exchange))
-        api.router.on_exchange(exchange)
+        response = api.response(exchange)
+        if plan is None or plan.durability is Durability.BESTEFFORT:
+            self._turn.respond(response)
+            api.router.on_exchange(exchange, None)
+            self._measure(exchange, answered)
+        else:
+            api.router.on_exchange(exchange, self._held(exchange, response, answered))
+
+    def _held(self, exchange: Exchange, response: HttpResponse, answered: float) -> Told:
+        """Give what answers once it is told whether the record is safe."""
+
+        def told(durable: bool) -> None:
+            plan = exchange.plan
+            if not durable and plan is not None and plan.durability is Durability.STRICT:
+                error = RecordNotDurable(NOT_DURABLE)
+                error.variant = exchange.invocation.endpoint, exchange.variant
+                self._refuse(error)
+                return
+            self._turn.respond(response)
+            self._measure(exchange, answered)
+
+        return told
+
+    def _measure(self, exchange: Exchange, answered: float) -> None:
+        api = self._api
         model_seconds = answered - self._asked
         overhead_seconds = api.clock.monotonic() - self._began - model_seconds
         api.meters.answered(

@@ -3,23 +3,26 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from uvicorn._types import ASGIApplication
 
 from modeltap.auth.keyring import Keyring
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.standing import standing, stopped
+from modeltap.control.capturez import capturez
 from modeltap.control.launching import Launching
-from modeltap.control.metrics import CONTENT_TYPE, exposition
+from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
-from modeltap.errors import ObjectNotFound
+from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
 from modeltap.front.sagemaker import sagemaker_service
@@ -48,6 +51,8 @@ async def serve(process: Process) -> None:
     environments = Environments(layout.environments)
     reconciler = _reconciler(process, store, stores, environments, tasks)
     partition = settings.partition
+    spool = SpoolFolder(layout.spool, SystemDisk())
+    rings = process.descriptors("ring")
     services = {
         "sagemaker": sagemaker_service(
             store,
@@ -55,7 +60,9 @@ async def serve(process: Process) -> None:
             partition,
             _exists(stores),
             reconciler.wake,
+            partial(stopped, rings),
             instances_max=settings.instances_max,
+            durability=settings.capture_durability,
         ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
@@ -63,8 +70,8 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
-    spool = SpoolFolder(layout.spool, SystemDisk())
-    metrics = UvicornProtocol(_metrics(process.assignment.fds["meters"], spool), clock)
+    pages = _pages(process.assignment.fds["meters"], partial(standing, spool, rings), process)
+    metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
     process.ready()
@@ -78,14 +85,23 @@ async def serve(process: Process) -> None:
     store.close()
 
 
-def _metrics(pages: int, spool: SpoolFolder) -> ASGIApplication:
-    """Make the application of the metrics port: `/metrics`, for Prometheus."""
+def _pages(meters: int, look: Look, process: Process) -> ASGIApplication:
+    """Make the application of the metrics port: `/metrics`, for Prometheus, and `/capturez`."""
+    home, clock = str(process.settings.home), process.clock
 
     async def metrics(_: Request) -> Response:
-        text = await asyncio.to_thread(exposition, pages, spool)
+        text = await asyncio.to_thread(exposition, meters, look, clock.now_ns())
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
-    return cast(ASGIApplication, Starlette(routes=[Route("/metrics", metrics)]))
+    async def capture(_: Request) -> Response:
+        try:
+            found = await asyncio.to_thread(look)
+        except (LedgerUnreadable, OSError) as error:
+            return JSONResponse({"home": home, "state": "unknown", "reason": str(error)}, 503)
+        return JSONResponse(capturez(found, home, clock.now_ns()))
+
+    routes = [Route("/metrics", metrics), Route("/capturez", capture)]
+    return cast(ASGIApplication, Starlette(routes=routes))
 
 
 def _reconciler(

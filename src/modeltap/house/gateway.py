@@ -2,6 +2,8 @@
 
 import asyncio
 import gc
+import os
+from functools import partial
 
 from modeltap.auth.authority import TLS_CERTIFICATE, TLS_KEY
 from modeltap.auth.keyring import Keyring
@@ -11,6 +13,7 @@ from modeltap.capture.disk import SystemDisk
 from modeltap.capture.guard import REFRESH_SECONDS, Guard
 from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingWriter
+from modeltap.capture.waiters import Waiters
 from modeltap.gateway.app import Gateway, Paths
 from modeltap.house.process import Process, Tasks
 from modeltap.house.tls import server_context
@@ -29,7 +32,11 @@ async def serve(process: Process) -> None:
     tasks = Tasks(process)
     links = Links(clock, settings.invocation_seconds_max, tasks.spawn)
     guard = Guard(SystemDisk(), layout.spool, settings)
-    capture = _capture(process, guard)
+    ring = RingWriter(process.assignment.fds["ring"], clock.uuid4())
+    counters = Counters(ring.counters, ring.allocate)
+    waiters = _waiters(process, ring, counters)
+    soon = asyncio.get_running_loop().call_soon
+    capture = Capture(ring, counters, guard, clock.random, soon, waiters)
     router = Router(links.send, capture.offer, clock.random, settings.partition)
     gateway = Gateway(
         process.socket("listen"),
@@ -47,7 +54,7 @@ async def serve(process: Process) -> None:
         clock,
         server_context(layout.keys / TLS_CERTIFICATE, layout.keys / TLS_KEY),
     )
-    for duty in (*gateway.duties(), links.sweep(), _watch(process, guard)):
+    for duty in (*gateway.duties(), links.sweep(), _watch(process, guard, ring)):
         tasks.spawn(duty)
     accepting = tasks.spawn(gateway.accept())
     gc.collect()
@@ -63,16 +70,24 @@ async def serve(process: Process) -> None:
     links.close()
 
 
-async def _watch(process: Process, guard: Guard) -> None:
+async def _watch(process: Process, guard: Guard, ring: RingWriter) -> None:
     """Refresh the guard, in a thread: a file system that hangs must hold up no reply."""
     while not process.stopping.is_set():
         await asyncio.to_thread(guard.refresh)
+        ring.stop(stopped=not guard.open)
         await process.pause(REFRESH_SECONDS)
 
 
-def _capture(process: Process, guard: Guard) -> Capture:
-    """Go on with the ring of a dead predecessor, or found a new one."""
-    ring = RingWriter(process.assignment.fds["ring"], process.clock.uuid4())
-    counters = Counters(ring.counters, ring.allocate)
-    soon = asyncio.get_running_loop().call_soon
-    return Capture(ring, counters, guard, process.clock.random, soon)
+def _waiters(process: Process, ring: RingWriter, counters: Counters) -> Waiters:
+    """Have the spooler hurry by its bell, and hear its answer by the ring's own."""
+    loop, fds = asyncio.get_running_loop(), process.assignment.fds
+    wake = partial(os.eventfd_write, fds["bell"], 1)
+    seconds_max = process.settings.capture_durable_seconds_max
+    waiters = Waiters(ring, counters, wake, loop.call_later, seconds_max)
+
+    def rung() -> None:
+        os.eventfd_read(fds["released"])
+        waiters.released()
+
+    loop.add_reader(fds["released"], rung)
+    return waiters

@@ -1,4 +1,5 @@
-"""What outlives every child: the claim on the home, sockets, rings, meters, and the life pipe.
+"""What outlives every child: the claim on the home, sockets, rings, their bells, meters, and the
+life pipe.
 
 The supervisor holds them, so that callers queue on a listening socket while its server restarts,
 and a ring keeps its records while a gateway or the spooler is replaced.
@@ -95,6 +96,8 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
     _check_free(LOOPBACK, settings.scrape_port)
     names = [f"ring{i}" for i in range(settings.gateways)]
     rings = {name: make_ring(f"modeltap-{name}", settings.capture_ring_bytes) for name in names}
+    released = {f"released{i}": _bell() for i in range(settings.gateways)}
+    bell = _bell()
     pages = make_pages("modeltap-meters", settings.gateways)
     store = {
         "listen": _listen_tcp(settings.host, settings.bulk_port),
@@ -104,6 +107,7 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
         "inside": _listen_unix(home.run / "control.sock"),
         "metrics": _listen_tcp(LOOPBACK, settings.scrape_port),
         "meters": pages,
+        **rings,
     }
 
     def child(role: str, index: int = 0, **fds: int) -> Child:
@@ -115,6 +119,8 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
             i,
             listen=_listen_tcp(settings.host, settings.port),
             ring=rings[f"ring{i}"],
+            released=released[f"released{i}"],
+            bell=bell,
             meters=pages,
         )
         for i in range(settings.gateways)
@@ -123,9 +129,14 @@ def _children(settings: Settings, path: str, life: int, children: int) -> list[C
         child("store", **store),
         child("control", **control),
         child("shipper"),
-        child("spooler", **rings),
+        child("spooler", **rings, **released, bell=bell),
         *gateways,
     ]
+
+
+def _bell() -> int:
+    """Make what one process rings and another hears (`capture/waiters.py`)."""
+    return os.eventfd(0, os.EFD_NONBLOCK)
 
 
 def _check_free(host: str, port: int) -> None:

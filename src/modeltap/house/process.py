@@ -74,6 +74,11 @@ class Process:
         taken.setblocking(False)
         return taken
 
+    def descriptors(self, name: str) -> list[int]:
+        """Give the descriptors `name0`, `name1`, … in order."""
+        found = {each: fd for each, fd in self.assignment.fds.items() if each.startswith(name)}
+        return [found[each] for each in sorted(found)]
+
     def ready(self) -> None:
         """Tell the supervisor that this process serves; a second call does nothing."""
         fd = self.assignment.fds.pop("ready", None)

@@ -7,7 +7,7 @@ from modeltap.auth.keyring import Keyring
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ledger import Ledger
-from modeltap.capture.shipper import TURNS, Shipper
+from modeltap.capture.shipper import LANES, Shipper
 from modeltap.house.process import Process, Tasks
 from modeltap.objects.remote import Stores
 
@@ -27,9 +27,9 @@ async def serve(process: Process) -> None:
     stores = Stores(settings, Keyring.open(layout.keys, process.clock).first())
     spool = SpoolFolder(layout.spool, SystemDisk())
     ledger = Ledger(spool.ledger)
-    shipper = Shipper(spool, stores.at, ledger, settings, process.clock)
+    shipper = Shipper(spool, stores.at, ledger, settings, process.clock, stores.renew)
     tasks = Tasks(process)
-    shipping = [tasks.spawn(_ship(process, shipper, number)) for number in range(TURNS)]
+    shipping = [tasks.spawn(_ship(process, shipper, number)) for number in range(len(LANES))]
     await process.stopping.wait()
     await asyncio.wait(shipping, timeout=LAST_DELIVERY_SECONDS_MAX)
     await tasks.end()
@@ -40,6 +40,6 @@ async def _ship(process: Process, shipper: Shipper, number: int) -> None:
     """Take turn after turn, in step with the other turns, and a last one when told to stop."""
     await process.pause(PAUSE_SECONDS * number)
     while not process.stopping.is_set():
-        await shipper.turn()
-        await process.pause(PAUSE_SECONDS * TURNS)
-    await shipper.turn()
+        await shipper.turn(LANES[number])
+        await process.pause(PAUSE_SECONDS * len(LANES))
+    await shipper.turn(LANES[number])

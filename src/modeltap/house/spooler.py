@@ -1,5 +1,8 @@
 """The spooler process: rings → segments on disk."""
 
+import asyncio
+import os
+
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.ring import RingReader
@@ -8,12 +11,22 @@ from modeltap.house.process import Process
 
 
 async def serve(process: Process) -> None:
-    """Drain the rings until told to stop; then seal everything."""
+    """Drain the rings until told to stop, and at once when the bell rings; then seal everything."""
     fds = process.assignment.fds
-    rings = [RingReader(fd) for name, fd in sorted(fds.items()) if name.startswith("ring")]
+    names = sorted(name for name in fds if name.startswith("ring"))
+    bells = {RingReader(fds[name]): fds[name.replace("ring", "released")] for name in names}
     settings = process.settings
     spool = SpoolFolder(settings.layout.spool, SystemDisk())
-    spooler = Spooler(rings, spool, settings, process.clock)
+    spooler = Spooler(
+        list(bells), spool, settings, process.clock, lambda ring: os.eventfd_write(bells[ring], 1)
+    )
+
+    def rung() -> None:
+        os.eventfd_read(fds["bell"])
+        spooler.turn()
+
+    asyncio.get_running_loop().add_reader(fds["bell"], rung)
     process.ready()
     await process.every(settings.capture_drain_seconds, spooler.turn)
+    asyncio.get_running_loop().remove_reader(fds["bell"])
     spooler.close()

@@ -9,6 +9,8 @@ bytes, no leading slash. No call retries: the caller owns the pace. The errors a
     ObjectTooLarge    `fetch` beyond its bound
     StoreRefused      configuration or credentials: no such bucket, denied; a retry alone is no help
     StoreUnavailable  no answer, or a server's error; the write may or may not have happened
+
+The last two carry the store's status and code: `refusal` tells them apart, for every store alike.
 """
 
 import re
@@ -17,7 +19,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from modeltap.errors import StoreRefused
+from modeltap.errors import ObjectStoreError, StoreRefused, StoreUnavailable
+
+BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
+"""Statuses that a later try may change; 409 is a race of two conditional writes."""
+
+BUSY_CODES = frozenset({"BadDigest", "IncompleteBody", "RequestTimeout", "SlowDown"})
+"""Codes of a 400 that say that the request was hurt on its way."""
 
 UNNAMEABLE = re.compile(r"^$|^/|/$|//|(?:^|/)\.{1,2}(?:/|$)")
 
@@ -27,6 +35,12 @@ def nameable(key: str) -> str:
     if UNNAMEABLE.search(key):
         raise StoreRefused(f"this store cannot name the key {key!r}")
     return key
+
+
+def refusal(status: int, code: str) -> ObjectStoreError:
+    """Give the error that an answer other than "done", "exists" and "not there" is."""
+    kind = StoreUnavailable if status in BUSY or code in BUSY_CODES else StoreRefused
+    return kind(f"the store answered {status} {code}".rstrip(), status=status, code=code)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +71,13 @@ class ObjectStore(Protocol):
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
-        """Write one whole object, replacing what is there unless `create_only`."""
+        """Write one whole object, replacing what is there unless `create_only`.
+
+        With a key the store is asked to encrypt the object under it (SSE-KMS); embedded buckets
+        note the wish and do not encrypt.
+        """
         ...
 
     async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:

@@ -13,8 +13,11 @@ another object.
 import asyncio
 import os
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from configparser import ConfigParser
+from configparser import Error as ConfigParserError
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 from urllib.parse import unquote
@@ -31,7 +34,7 @@ from modeltap.errors import (
     StoreRefused,
     StoreUnavailable,
 )
-from modeltap.objects.port import ObjectInfo, ObjectStore, Stored, nameable
+from modeltap.objects.port import ObjectInfo, ObjectStore, Stored, nameable, refusal
 from modeltap.settings import ExternalBucket, Settings
 
 if TYPE_CHECKING:
@@ -49,15 +52,15 @@ HTTPS_FORMS = (
     re.compile(rf"https://{HOST}/{BUCKET}/(?P<key>[^?#\s]*)"),
 )
 
-BUSY = frozenset({408, 409, 429, 500, 502, 503, 504})
-"""Statuses that a later try may change; 409 is a race of two conditional writes."""
-
 
 class Bucket:
-    """One bucket behind obstore."""
+    """One bucket behind obstore, which takes the KMS key of a write as a store's own setting."""
 
-    def __init__(self, store: S3Store) -> None:
-        self._store = store
+    def __init__(self, opened: Callable[..., S3Store]) -> None:
+        """Take what opens the bucket with some settings more."""
+        self._opened = opened
+        self._store = opened()
+        self._keyed: dict[str, S3Store] = {}
 
     async def put(
         self,
@@ -66,10 +69,11 @@ class Bucket:
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
         with _translated(nameable(key), writing=True):
             result = await obstore.put_async(
-                self._store,
+                self._encrypting(kms_key_id),
                 key,
                 data,
                 attributes=dict(metadata or {}),
@@ -132,6 +136,16 @@ class Bucket:
             file.close()
         return size
 
+    def _encrypting(self, kms_key_id: str | None) -> S3Store:
+        """Give the bucket as one that asks for encryption under a key."""
+        if kms_key_id is None:
+            return self._store
+        if kms_key_id not in self._keyed:
+            self._keyed[kms_key_id] = self._opened(
+                server_side_encryption="aws:kms", sse_kms_key_id=kms_key_id
+            )
+        return self._keyed[kms_key_id]
+
     async def _piece(self, key: str, span: tuple[int, int], etag: str | None) -> bytes:
         """Read a span of one version of an object."""
         with _translated(key):
@@ -164,6 +178,10 @@ class Stores:
         bucket, key = split_uri(uri)
         return self.bucket(bucket), key
 
+    def renew(self, uri: str) -> None:
+        """Open the bucket of a URI anew when it is next asked for, with credentials read anew."""
+        self._open.pop(split_uri(uri)[0], None)
+
     def bucket(self, name: str) -> ObjectStore:
         if name not in self._open:
             self._open[name] = s3_bucket(name, self._external.get(name, self._own))
@@ -183,28 +201,26 @@ def split_uri(uri: str) -> tuple[str, str]:
     raise StoreRefused("not the URI of an S3 object; one is s3://bucket/key")
 
 
-def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
+def s3_bucket(
+    name: str, at: ExternalBucket, *, request_seconds_max: int = REQUEST_SECONDS_MAX
+) -> Bucket:
     """Open a bucket on an S3-compatible store; nothing is sent yet.
+
+    Raise `StoreRefused` where its file of credentials holds none.
 
     obstore reads `AWS_*` of the environment for what it is not given, and `AWS_ENDPOINT_URL_S3`
     even before an `endpoint` that it is: neither the address nor a session token in the shell of
     whoever started us may mix with the settings.
     """
 
-    def credentials() -> "S3Credential":
-        return {
-            "access_key_id": at.access_key_id,
-            "secret_access_key": at.secret_access_key,
-            "token": None,
-            "expires_at": None,
-        }
-
+    credentials = _credentials(at)
     return Bucket(
-        S3Store(
+        partial(
+            S3Store,
             name,
             aws_endpoint_url_s3=at.endpoint,
             region=at.region,
-            credential_provider=credentials,
+            credential_provider=lambda: credentials,
             virtual_hosted_style_request=False,
             s3_express=False,
             skip_signature=False,
@@ -212,11 +228,43 @@ def s3_bucket(name: str, at: ExternalBucket) -> Bucket:
             client_options={
                 "allow_http": at.allow_http,
                 "connect_timeout": f"{CONNECT_SECONDS_MAX} s",
-                "timeout": f"{REQUEST_SECONDS_MAX} s",
+                "timeout": f"{request_seconds_max} s",
             },
             retry_config={"max_retries": 0},
         )
     )
+
+
+def _credentials(at: ExternalBucket) -> "S3Credential":
+    """Give the credentials of a bucket: those of its file, where it names one.
+
+    Raise `StoreRefused` where the file cannot be read or holds none.
+    """
+    if not at.credentials_file:
+        key_id, secret, token = at.access_key_id, at.secret_access_key, None
+    else:
+        key_id, secret, token = _filed(Path(at.credentials_file).expanduser())
+    return {
+        "access_key_id": key_id,
+        "secret_access_key": secret,
+        "token": token,
+        "expires_at": None,
+    }
+
+
+def _filed(path: Path) -> tuple[str, str, str | None]:
+    """Read AWS's shared credentials file: section `default`."""
+    parser = ConfigParser(interpolation=None)
+    try:
+        parser.read_string(path.read_text())
+        found = parser["default"]
+        return (
+            found["aws_access_key_id"],
+            found["aws_secret_access_key"],
+            found.get("aws_session_token"),
+        )
+    except (OSError, ValueError, KeyError, ConfigParserError):
+        raise StoreRefused(f"{path} holds no credentials of a profile default") from None
 
 
 def _decoded(key: str) -> str:
@@ -242,39 +290,38 @@ def _translated(key: str, *, writing: bool = False) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         if writing or _code(error) == "NoSuchBucket":
-            raise StoreRefused(_told(error)) from None
+            raise refusal(_status(error), _code(error)) from None
         raise ObjectNotFound(f"there is no object {key}") from None
     except (BaseError, ValueError) as error:
         raise _meaning(error, key) from None
 
 
 def _meaning(error: Exception, key: str) -> HouseError:
-    status = _status(error)
+    status, code = _status(error), _code(error)
     if isinstance(error, AlreadyExistsError) and status != 409:
         return ObjectExists(f"there is an object {key} already")
     if isinstance(error, PreconditionError):
         return StoreUnavailable(f"the object {key} was replaced while it was read")
-    if status in BUSY or _code(error) == "RequestTimeout":
-        return StoreUnavailable(_told(error))
-    answered = status is not None or "redirect" in str(error) or "Invalid range" in str(error)
-    return (StoreRefused if answered else StoreUnavailable)(_told(error))
+    if status:
+        return refusal(status, code)
+    text = str(error)
+    if "redirect" in text:
+        return refusal(301, "PermanentRedirect")
+    return (StoreRefused if "Invalid range" in text else StoreUnavailable)(_told(text))
 
 
-def _status(error: Exception) -> int | None:
+def _status(error: Exception) -> int:
     found = re.search(r"status code: (\d{3})", str(error))
-    return int(found[1]) if found else None
+    return int(found[1]) if found else 0
 
 
 def _code(error: Exception) -> str:
-    found = re.search(r"<Code>(\w{1,64})</Code>", str(error))
+    found = re.search(r"<Code>([\w.]{1,64})</Code>", str(error))
     return found[1] if found else ""
 
 
-def _told(error: Exception) -> str:
-    status = _status(error)
-    if status is not None:
-        return f"the store answered {status} {_code(error)}".rstrip()
-    return str(error).partition("\n")[0].rpartition(" - ")[2]
+def _told(text: str) -> str:
+    return text.partition("\n")[0].rpartition(" - ")[2]
 
 
 def _unquoted(etag: str | None) -> str:

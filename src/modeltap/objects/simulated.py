@@ -13,10 +13,9 @@ from modeltap.errors import (
     ObjectExists,
     ObjectNotFound,
     ObjectTooLarge,
-    StoreRefused,
     StoreUnavailable,
 )
-from modeltap.objects.port import ObjectInfo, Stored, nameable
+from modeltap.objects.port import ObjectInfo, Stored, nameable, refusal
 
 
 class Fault(Enum):
@@ -24,8 +23,30 @@ class Fault(Enum):
 
     DOWN = auto()  # no answer, and nothing was done
     LOST = auto()  # no answer, and it was done
+    BUSY = auto()
+    CONFLICT = auto()
+    EXPIRED = auto()
+    SKEWED = auto()
     DENIED = auto()
+    NO_BUCKET = auto()
+    MOVED = auto()
+    REFUSED = auto()
+    TOO_LARGE = auto()
     NO_CONDITIONS = auto()  # a store that knows no "create only"
+
+
+ANSWERS = {
+    Fault.BUSY: (503, "SlowDown"),
+    Fault.CONFLICT: (409, "ConditionalRequestConflict"),
+    Fault.EXPIRED: (403, "ExpiredToken"),
+    Fault.SKEWED: (403, "RequestTimeTooSkewed"),
+    Fault.DENIED: (403, "AccessDenied"),
+    Fault.NO_BUCKET: (404, "NoSuchBucket"),
+    Fault.MOVED: (301, "PermanentRedirect"),
+    Fault.REFUSED: (400, "InvalidRequest"),
+    Fault.TOO_LARGE: (413, "EntityTooLarge"),
+}
+"""The faults that are an answer: status and code. Nothing was done."""
 
 
 class SimulatedStore:
@@ -34,6 +55,7 @@ class SimulatedStore:
     def __init__(self, fault: Callable[[str], Fault | None] = lambda _: None) -> None:
         self.fault = fault
         self._changes = 0  # the time of an object
+        self.kms_key_ids: dict[str, str | None] = {}  # as last asked for, by key
         self._objects: dict[str, tuple[ObjectInfo, bytes]] = {}
 
     async def put(
@@ -43,16 +65,18 @@ class SimulatedStore:
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
         fault = self._ask("put", key)
         if fault is Fault.NO_CONDITIONS and create_only:
-            raise StoreRefused("501 NotImplemented")
+            raise refusal(501, "NotImplemented")
         if create_only and key in self._objects:
             raise ObjectExists(key)
         self._changes += 1
         etag = hashlib.md5(data, usedforsecurity=False).hexdigest()
         info = ObjectInfo(key, len(data), etag, self._changes, dict(metadata or {}))
         self._objects[key] = info, data
+        self.kms_key_ids[key] = kms_key_id
         if fault is Fault.LOST:
             raise StoreUnavailable("the answer was lost")
         return Stored(etag)
@@ -89,8 +113,8 @@ class SimulatedStore:
         fault = self.fault(call)
         if fault is Fault.DOWN:
             raise StoreUnavailable("no answer")
-        if fault is Fault.DENIED:
-            raise StoreRefused("403 AccessDenied")
+        if fault in ANSWERS:
+            raise refusal(*ANSWERS[fault])
         return fault
 
     def _found(self, key: str) -> tuple[ObjectInfo, bytes]:

@@ -3,9 +3,10 @@
     Invocation ─table─▶ Route ─pick─▶ Variant ─gate─▶ Instance ─send─▶ Answer ─▶ Exchange
 
 Pure but for two slots that `house` plugs in: `send`, which reaches an instance, and `on_exchange`,
-which the gateway calls once the answer's bytes were handed over. A call goes from callback to
-callback, because a task of its own would cost it as much as all the rest here. The router holds one
-immutable table; publishing another is one assignment, so no call sees half of it.
+which the gateway calls once the answer's bytes were handed over (before, where they wait for the
+record). A call goes from callback to callback, because a task of its own would cost it as much as
+all the rest here. The router holds one immutable table; publishing another is one assignment, so no
+call sees half of it.
 
 A call whose frame never left goes once to another instance. A call that was sent is never sent
 again: the model may have acted on it. What the model does wrong is a `ModelError` in AWS's words
@@ -36,6 +37,7 @@ from modeltap.nouns import (
     Partition,
     Route,
     RoutingTable,
+    Told,
     Variant,
     endpoint_log_group,
 )
@@ -47,7 +49,8 @@ Send = Callable[[Instance, Invocation, Callable[[Outcome], None]], Cancellable]
 """Sends a call to an instance, and tells its outcome once, unless it is cancelled before."""
 
 Done = Callable[[Exchange | ModeltapError], None]
-OnExchange = Callable[[Exchange], None]
+OnExchange = Callable[[Exchange, Told | None], None]
+"""Offers an exchange to capture; who waits for its record hears whether that is durable."""
 
 ATTEMPTS_MAX: Final = 2
 """Instances that one call may be offered to; only while nothing of it was sent."""

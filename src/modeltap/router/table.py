@@ -10,7 +10,8 @@ serving from the table that it has.
                      "instances": [{"id": "i-1", "address": "unix:/…/socket"}]}],
        "capture": null | {"sampling_percentage": 100, "destination": "s3://bucket/prefix",
                           "input": true, "output": true, "csv_types": ["text/csv"],
-                          "json_types": [], "kms_key_id": null}}]}
+                          "json_types": [], "kms_key_id": null,
+                          "durability": "besteffort"}}]}
 """
 
 from typing import Any
@@ -18,7 +19,7 @@ from typing import Any
 import orjson
 
 from modeltap.errors import UnreadableTable
-from modeltap.nouns import CapturePlan, Instance, Route, RoutingTable, Variant
+from modeltap.nouns import CapturePlan, Durability, Instance, Route, RoutingTable, Variant
 
 VERSION = 1
 
@@ -78,6 +79,7 @@ def _plan_document(plan: CapturePlan) -> dict[str, Any]:
         "csv_types": sorted(plan.csv_types),
         "json_types": sorted(plan.json_types),
         "kms_key_id": plan.kms_key_id,
+        "durability": plan.durability.value,
     }
 
 
@@ -110,4 +112,6 @@ def _plan(document: dict[str, Any]) -> CapturePlan:
         csv_types=frozenset(document["csv_types"]),
         json_types=frozenset(document["json_types"]),
         kms_key_id=document["kms_key_id"],
+        # A table of before: it may be all that a gateway has, while control is down.
+        durability=Durability(document.get("durability", Durability.BESTEFFORT)),
     )

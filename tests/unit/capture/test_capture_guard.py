@@ -9,6 +9,7 @@ import pytest
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.faults import FaultyDisk
 from modeltap.capture.guard import Guard
+from modeltap.capture.simdisk import SimulatedDisk
 from modeltap.settings import load
 
 
@@ -35,6 +36,20 @@ def test_hysteresis(
     events = told.out.count("CaptureStopped") + told.out.count("CaptureResumed")
     changes = sum(a != b for a, b in zip("o" + states, states, strict=False))
     assert events == changes  # one a change
+
+
+def test_a_small_disk_keeps_room_for_what_is_on_its_way(tmp_path: Path) -> None:
+    disk = SimulatedDisk(capacity=1000)
+    disk.make_folder(tmp_path)
+    file = disk.create(tmp_path / "a")
+    guard = Guard(disk, tmp_path, load(home=tmp_path, capture_disk_free_bytes_min=900))
+    seen = [guard.open]
+    for size in (101, 100):  # 10 %: far from the mark
+        file.write_at(0, bytes(101))
+        file.cut(size)
+        guard.refresh()
+        seen.append(guard.open)
+    assert seen == [True, False, True]
 
 
 def test_a_disk_that_cannot_be_asked_is_full(tmp_path: Path) -> None:

@@ -10,10 +10,10 @@ import pytest
 from capture_world import World, exchange
 from modeltap.capture.account import account
 from modeltap.capture.counters import Drop
-from modeltap.capture.ledger import Delivery, Ledger, LedgerReader
+from modeltap.capture.ledger import Delivery, Ledger, LedgerReader, Total
 from modeltap.errors import LedgerUnreadable
 
-ROW = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5)
+ROW = Delivery("w", 1, 1, 9, "churn", "A", "s3://b/k", "e", 100, 8, 1, 5, "1-8", "corrupt")
 
 
 def overwrite(data: bytes) -> Callable[[Path], None]:
@@ -53,7 +53,7 @@ def test_a_damaged_ledger_is_set_aside(
         DAMAGES[name](path)
         ledger = Ledger(path)
         ledger.add(ROW)
-        assert ledger.totals() == {("churn", "A"): (8, 1)}
+        assert ledger.totals() == {("churn", "A"): Total(8, {Drop.CORRUPT: 1})}
         ledger.close()
         assert capfd.readouterr().out.count("LedgerSetAside") == 1, spell
         assert (tmp_path / "ledger.damaged" / "ledger.db").exists()
@@ -65,7 +65,12 @@ def test_rows_before_the_damage_are_taken_over(
     path = tmp_path / "ledger.db"
     ledger = Ledger(path)
     for first in range(1, 1001):
-        ledger.add(Delivery("w", 1, first, first, "churn", "A", "s3://b/k", "e", 9, 1, 0, first))
+        numbers = str(first)
+        ledger.add(
+            Delivery(
+                "w", 1, first, first, "churn", "A", "s3://b/k", "e", 9, 1, 0, first, numbers, ""
+            )
+        )
     ledger.close()
     data = bytearray(path.read_bytes())
     pages = len(data) // 4096
@@ -73,11 +78,68 @@ def test_rows_before_the_damage_are_taken_over(
     data[(pages - 5) * 4096 : (pages - 4) * 4096] = b"\xff" * 4096
     path.write_bytes(data)
     ledger = Ledger(path)  # its first pages are good: the damage is met when it is read
-    (delivered,) = {good for good, _ in ledger.totals().values()}
+    delivered = ledger.delivered("churn", "A")
     assert 0 < delivered < 1000
     assert "LedgerSetAside" in capfd.readouterr().out
     ledger.add(ROW)
     ledger.close()
+
+
+BEFORE = """
+CREATE TABLE delivery (
+    writer TEXT NOT NULL, slot INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+    endpoint TEXT NOT NULL, variant TEXT NOT NULL,
+    uri TEXT NOT NULL, etag TEXT NOT NULL, bytes INTEGER NOT NULL,
+    records INTEGER NOT NULL, corrupt INTEGER NOT NULL, delivered_ns INTEGER NOT NULL,
+    PRIMARY KEY (writer, slot, first)
+) STRICT, WITHOUT ROWID
+"""
+
+
+def ledger_of_before(path: Path, *rows: tuple[int, int, int, int]) -> None:
+    """Write a ledger as it was before it knew numbers; rows are first, last, records, corrupt."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute(BEFORE)
+    for first, last, records, corrupt in rows:
+        connection.execute(
+            "INSERT INTO delivery VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            ("w", 1, first, last, "churn", "A", "s3://b/k", "e", 9, records, corrupt, first),
+        )
+    connection.close()
+
+
+def test_a_ledger_of_before_keeps_its_rows(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger_of_before(path, (1, 9, 9, 0), (10, 19, 8, 2), (20, 20, 1, 0), (30, 0, 0, 4))
+    with pytest.raises(LedgerUnreadable), LedgerReader(path) as reader:
+        reader.totals()  # until its writer has opened it
+    for _ in range(2):
+        ledger = Ledger(path)
+        assert ledger.totals() == {("churn", "A"): Total(18, {Drop.CORRUPT: 6})}
+        rows = ledger.deliveries()
+        assert [(row.numbers, row.reason) for row in rows] == [
+            ("1-9", ""),
+            ("", "corrupt"),
+            ("20", ""),
+            ("", "corrupt"),
+        ]
+        assert (rows[0].first, rows[0].last, rows[0].records, rows[0].delivered_ns) == (1, 9, 9, 1)
+        ledger.close()
+    assert not (tmp_path / "ledger.damaged").exists()
+
+
+def test_a_damaged_ledger_of_before_gives_the_rows_that_it_can(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    ledger_of_before(path, *((first, first, 1, 0) for first in range(1, 1001)))
+    data = bytearray(path.read_bytes())
+    pages = len(data) // 4096
+    data[(pages - 5) * 4096 : (pages - 4) * 4096] = b"\xff" * 4096
+    path.write_bytes(data)
+    ledger = Ledger(path)
+    assert 0 < ledger.delivered("churn", "A") < 1000
+    assert ledger.deliveries()[0].numbers == "1"
+    ledger.close()
+    assert (tmp_path / "ledger.damaged" / "ledger.db").exists()
 
 
 def test_what_another_holds_is_no_damage(tmp_path: Path) -> None:

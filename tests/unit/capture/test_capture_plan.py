@@ -6,7 +6,7 @@ import pytest
 
 from modeltap.capture.plan import encoding, keep, plan_of
 from modeltap.clock import SimulatedClock
-from modeltap.nouns import CaptureEncoding, CapturePlan
+from modeltap.nouns import CaptureEncoding, CapturePlan, Durability
 
 
 def document(**changes: Any) -> dict[str, Any]:
@@ -41,6 +41,12 @@ def test_the_document_of_the_seed() -> None:
 def test_modes_unite(modes: list[str], sides: tuple[bool, bool]) -> None:
     made = plan(CaptureOptions=[{"CaptureMode": mode} for mode in modes])
     assert (made.input, made.output) == sides
+
+
+def test_what_an_answer_waits_for_is_told_apart_from_the_document() -> None:
+    made = plan_of(document(), Durability.STRICT)
+    assert made is not None
+    assert (plan().durability, made.durability) == (Durability.BESTEFFORT, Durability.STRICT)
 
 
 def test_disabled_absent_and_enabled_by_default() -> None:

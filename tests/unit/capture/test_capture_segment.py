@@ -1,6 +1,7 @@
 """The segment's format: every flipped bit is seen, and only its record is lost."""
 
 from dataclasses import replace
+from errno import EIO, ENOSPC, EROFS
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeltap.capture.disk import SystemDisk
+from modeltap.capture.faults import FaultyDisk
 from modeltap.capture.frame import FRAME_BYTES, MAGIC, REC, Record, pack, salt_of, scan
 from modeltap.capture.segment import (
     Content,
@@ -153,9 +155,38 @@ def test_what_the_ring_holds_is_cut_off_at_adoption(
     assert list(content(SystemDisk(), after).records) == RECORDS[:kept]
 
 
-def test_a_name_is_taken_once(tmp_path: Path) -> None:
-    first = Segment.create(folder(tmp_path), IDENTITY, LABEL, SystemDisk())
-    with pytest.raises(FileExistsError):
-        Segment.create(tmp_path / WRITER, IDENTITY, LABEL, SystemDisk())
-    first.discard()
-    assert list(segment_files(SystemDisk(), tmp_path / WRITER)) == []
+def test_a_file_that_could_not_be_removed_is_taken_over(tmp_path: Path) -> None:
+    """Its first write was refused, and its removal, too: the ring still holds all of it."""
+    disk = FaultyDisk(SystemDisk(), write_faults=[ENOSPC])
+    place = folder(tmp_path)
+    disk.plan = lambda kind: EROFS if kind == "unlink" else None
+    with pytest.raises(OSError, match="No space"):
+        Segment.create(place, IDENTITY, LABEL, disk)
+    assert len(list(segment_files(disk, place))) == 1
+    disk.plan = lambda _: None
+    segment = Segment.create(place, IDENTITY, LABEL, disk)
+    append(segment, *RECORDS)
+    segment.sync()
+    segment.mark()
+    segment.seal()
+    (file,) = segment_files(disk, place)
+    assert list(content(disk, file).records) == RECORDS
+
+
+@pytest.mark.parametrize("refused", ["cut", "sync", "rename", "folder"])
+def test_what_was_given_up_is_let_go_once_the_disk_allows(tmp_path: Path, refused: str) -> None:
+    disk = FaultyDisk(SystemDisk())
+    segment = Segment.create(folder(tmp_path), IDENTITY, LABEL, disk)
+    append(segment, *RECORDS[:2])
+    segment.sync()
+    segment.mark()
+    append(segment, RECORDS[2])
+    disk.plan = lambda kind: EIO if kind == refused else None
+    for _ in range(2):
+        with pytest.raises(OSError, match="Input/output"):
+            segment.abandon()
+    disk.plan = lambda _: None
+    segment.abandon()
+    (file,) = segment_files(disk, tmp_path / WRITER)
+    assert file.count == 2
+    assert list(content(disk, file).records) == RECORDS[:2]

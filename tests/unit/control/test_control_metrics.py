@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from modeltap.capture.counters import PAGE_BYTES, Counters, Drop
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.mirror import Mirror
+from modeltap.capture.standing import standing
 from modeltap.clock import SimulatedClock
 from modeltap.control.metrics import exposition
 from modeltap.telemetry.meters import Failure, Meters, make_pages
@@ -49,11 +51,11 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
     counters.drop(slot, Drop.QUEUE_FULL, 1)
     mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
     mirror.write()
-    found = samples(exposition(pages, spool))
+    found = samples(exposition(pages, partial(standing, spool, []), 0))
     mirror.close()
 
-    def value(name: str, **labels: str) -> float:
-        return found[f"modeltap_{name}", frozenset((NAMED | labels).items())]
+    def value(name: str, prefix: str = "modeltap", **labels: str) -> float:
+        return found[f"{prefix}_{name}", frozenset((NAMED | labels).items())]
 
     assert value("invocations_total") == 3
     assert value("invocation_errors_total", kind="model") == 1
@@ -64,19 +66,23 @@ def test_the_page_tells_latencies_errors_and_records(pages: int, tmp_path: Path)
     assert value("model_latency_microseconds_bucket", le="128") == 1
     assert value("model_latency_microseconds_bucket", le="+Inf") == 2
     assert value("overhead_latency_microseconds_bucket", le="32") == 2
-    assert value("capture_sampled_total") == 3
-    assert value("capture_dropped_total", reason="queue_full") == 1
-    assert value("capture_pending") == 0
+    assert value("sampled_total", "smcap") == 3
+    assert value("dropped_total", "smcap", reason="queue_full") == 1
+    assert value("pending_records", "smcap") == 0
+    assert value("accounting_discrepancy", "smcap") == 2  # sampled, and the memory is gone
+    assert found["smcap_state", frozenset({("state", "running")})] == 1
 
 
 def test_a_ledger_that_cannot_be_read_leaves_capture_out(pages: int, tmp_path: Path) -> None:
     spool = SpoolFolder(tmp_path / "spool", SystemDisk())
     spool.make()
     spool.ledger.write_bytes(b"no database" * 1000)
-    text = exposition(pages, spool)
-    assert b"modeltap_capture" not in text
+    text = exposition(pages, partial(standing, spool, []), 0)
+    assert b"smcap" not in text
     assert b"modeltap_invocations" in text
 
 
 def test_a_house_without_traffic_has_a_page(pages: int, tmp_path: Path) -> None:
-    assert samples(exposition(pages, SpoolFolder(tmp_path, SystemDisk()))) == {}
+    spool = SpoolFolder(tmp_path, SystemDisk())
+    found = samples(exposition(pages, partial(standing, spool, []), 0))
+    assert {name for name, labels in found if "endpoint" in dict(labels)} == set()

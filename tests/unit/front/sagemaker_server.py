@@ -19,7 +19,7 @@ from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
-from modeltap.nouns import Partition
+from modeltap.nouns import Durability, Partition
 from modeltap.state.store import Store
 
 SESSION = boto3.Session()  # reads botocore's models once
@@ -39,6 +39,7 @@ class World:
     archives: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
     wakes: int = 0
+    stopped: dict[str, str] = field(default_factory=dict)  # why, by endpoint
 
     def client(self, service: str) -> Any:
         return SESSION.client(
@@ -76,7 +77,9 @@ def app(world: World) -> AwsApp:
             PARTITION,
             exists=world.exists,
             wake=world.wake,
+            stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
+            durability=Durability.BESTEFFORT,
         ),
         "sts": sts_service(PARTITION, ROLE),
         "iam": iam_service(PARTITION, ROLE),

@@ -277,6 +277,18 @@ def test_tags_are_kept_apart_from_what_is_described(client: Any) -> None:
     assert refusal(client.list_tags, ResourceArn=arn) == f'Could not find model "{arn}".'
 
 
+def test_a_tag_that_is_obeyed_must_say_something(client: Any) -> None:
+    text = (
+        "The value of the tag modeltap:capture-durability must be one of "
+        "besteffort, durable, strict."
+    )
+    tag = {"Key": "modeltap:capture-durability", "Value": "Strict"}
+    assert refusal(model, client=client, Tags=[tag]) == text
+    arn = model(client)
+    assert refusal(client.add_tags, ResourceArn=arn, Tags=[tag]) == text
+    assert client.list_tags(ResourceArn=arn)["Tags"] == []
+
+
 def test_lists_come_newest_first_in_pages_of_ten(client: Any) -> None:
     for number in range(12):
         model(client, f"model-{number:02}")

@@ -8,8 +8,10 @@ import pytest
 from botocore.exceptions import ClientError
 from sagemaker_server import INSTANCES_MAX, World, serving
 
-from modeltap.control.endpoints import endpoint_of
+from modeltap.control.endpoints import endpoint_of, routes
+from modeltap.control.fleets import DURABILITY_TAG
 from modeltap.control.lifecycle import Event
+from modeltap.nouns import CapturePlan, Durability
 
 ENDPOINT_ARN = "arn:aws:sagemaker:us-east-1:123456789012:endpoint/live"
 IMAGE = "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-xgboost:3.0-5"
@@ -82,6 +84,14 @@ def fleet_id(world: World) -> str:
     return fleet.id
 
 
+def plan(world: World) -> CapturePlan:
+    resource = world.store.get("endpoint", "Live")
+    assert resource is not None
+    made = routes([endpoint_of(resource)], [])["Live"].capture
+    assert made is not None
+    return made
+
+
 def refusal(function: Any, **arguments: Any) -> str:
     with pytest.raises(ClientError) as caught:
         function(**arguments)
@@ -135,6 +145,25 @@ def test_disabled_capture_is_stopped_and_its_key_is_told(world: World, client: A
     summary = describe(client)["DataCaptureConfig"]
     assert (summary["EnableCapture"], summary["CaptureStatus"]) == (False, "Stopped")
     assert summary["KmsKeyId"] == "key"
+
+
+def test_a_tag_of_its_config_says_what_its_answers_wait_for(world: World, client: Any) -> None:
+    world.settle("Live", Event.BUILT)
+    assert plan(world).durability is Durability.BESTEFFORT  # the server's default
+    arn = client.describe_endpoint_config(EndpointConfigName="first")["EndpointConfigArn"]
+    client.add_tags(ResourceArn=arn, Tags=[{"Key": DURABILITY_TAG, "Value": "strict"}])
+    assert plan(world).durability is Durability.BESTEFFORT  # an endpoint does not change under way
+    client.update_endpoint(EndpointName="Live", EndpointConfigName="first")
+    world.settle("Live", Event.BUILT)
+    assert plan(world).durability is Durability.STRICT
+
+
+def test_capture_that_stands_still_is_stopped(world: World, client: Any) -> None:
+    world.settle("Live", Event.BUILT)
+    world.stopped["Live"] = "disk_watermark"
+    assert describe(client)["DataCaptureConfig"]["CaptureStatus"] == "Stopped"
+    del world.stopped["Live"]
+    assert describe(client)["DataCaptureConfig"]["CaptureStatus"] == "Started"
 
 
 def test_a_failed_creation_says_why_and_can_only_be_deleted(world: World, client: Any) -> None:

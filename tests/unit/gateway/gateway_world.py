@@ -25,7 +25,7 @@ from modeltap.auth.sigv4 import Verifier
 from modeltap.clock import SystemClock
 from modeltap.gateway.app import Gateway, Paths
 from modeltap.link.links import Links
-from modeltap.nouns import CapturePlan, Exchange, Instance, Route, RoutingTable, Variant
+from modeltap.nouns import CapturePlan, Exchange, Instance, Route, RoutingTable, Told, Variant
 from modeltap.router.router import Router
 from modeltap.router.table import encode
 from modeltap.settings import Settings
@@ -133,6 +133,7 @@ class World:
     paths: Paths
     pages: int  # of the meters
     exchanges: list[Exchange] = field(default_factory=list)
+    waiting: list[Told] = field(default_factory=list)  # answers that wait for their record
 
     def client(self, **given: Any) -> Any:
         return boto3.client(
@@ -207,8 +208,15 @@ async def world(
     clock = SystemClock()
     given = Settings(home=folder, **settings)
     exchanges: list[Exchange] = []
+    waiting: list[Told] = []
+
+    def take(exchange: Exchange, told: Told | None) -> None:
+        exchanges.append(exchange)
+        if told is not None:
+            waiting.append(told)
+
     links = Links(clock, given.invocation_seconds_max, asyncio.ensure_future)
-    router = Router(links.send, exchanges.append, clock.random, given.partition)
+    router = Router(links.send, take, clock.random, given.partition)
     paths = Paths(
         folder / "routing.json",
         folder / "0.sock",
@@ -226,7 +234,7 @@ async def world(
         async with running(links.sweep(), *gateway.duties()):
             try:
                 async with running(gateway.accept()):
-                    yield World(gateway, router, links, port, paths, pages, exchanges)
+                    yield World(gateway, router, links, port, paths, pages, exchanges, waiting)
             finally:
                 await gateway.drain()
         links.close()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError, ReadTimeoutError
 from gateway_world import Worker, World, echo, run, table, until, world
 
-from modeltap.nouns import CapturePlan, Instance
+from modeltap.nouns import CapturePlan, Durability, Instance
 from modeltap.router.gate import OUTSTANDING_MAX
 from modeltap.telemetry import meters
 from modeltap_worker import frames
@@ -78,6 +78,31 @@ def test_capture_gets_the_exchange_after_the_answer(tmp_path: Path) -> None:
         assert exchange.invocation.inference_id == "abc"
         assert exchange.invocation.body == exchange.answer.body == b"1,2"
         assert exchange.invocation.received_ns > 1_700_000_000 * 10**9
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("durable", [True, False])
+@pytest.mark.parametrize("mode", [Durability.DURABLE, Durability.STRICT])
+def test_an_answer_waits_for_its_record(tmp_path: Path, mode: Durability, durable: bool) -> None:
+    plan = CapturePlan(100, "s3://b/p", input=True, output=True, durability=mode)
+
+    async def scenario() -> None:
+        async with Worker(tmp_path / "w") as worker, world(tmp_path) as it:
+            await it.publish(table(1, instance(worker), plan=plan))
+            asked = asyncio.ensure_future(it.invoke(it.client()))
+            await until(lambda: bool(it.waiting))
+            assert [exchange.answer.body for exchange in it.exchanges] == [b"1,2"]
+            assert not asked.done()
+            it.waiting[0](durable)
+            if durable or mode is Durability.DURABLE:
+                assert (await asked)["Body"] == b"1,2"
+                return
+            with pytest.raises(ClientError, match="could not be made durable") as caught:
+                await asked
+            answer = caught.value.response["ResponseMetadata"]
+            assert (answer["HTTPStatusCode"], answer["HTTPHeaders"]["retry-after"]) == (503, "1")
+            assert meters.read(it.pages)["churn", "AllTraffic"].failed == (0, 1, 0)
 
     run(scenario())
 

@@ -49,7 +49,7 @@ def router(*variants: Variant, send: Callable[[Instance], Answer]) -> Router:
             done(error)
         return Sent()
 
-    made = Router(sent, lambda _: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
+    made = Router(sent, lambda *_: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
     made.publish(RoutingTable(1, {"churn": Route("churn", variants)}))
     return made
 
@@ -225,7 +225,7 @@ def test_a_call_that_nobody_waits_for_is_withdrawn_and_told_to_nobody() -> None:
         tell.append(done)
         return sent
 
-    made = Router(send, lambda _: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
+    made = Router(send, lambda *_: None, random.Random(0).random, Partition("0" * 12, "eu-west-1"))
     made.publish(RoutingTable(1, {"churn": Route("churn", (Variant("A", 1.0, (ONE,)),))}))
     call = made.invoke(CALL, told.append)
     assert made.outstanding == {"i-1": 1}
