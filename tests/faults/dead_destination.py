@@ -30,6 +30,7 @@ from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
 from modeltap.capture.shipper import Shipper
 from modeltap.capture.spooler import Spooler
+from modeltap.capture.waiters import Waiters
 from modeltap.clock import SystemClock
 from modeltap.errors import StoreUnavailable
 from modeltap.objects.port import ObjectStore, Stored
@@ -58,6 +59,7 @@ class MortalStore(FolderStore):
         *,
         metadata: Mapping[str, str] | None = None,
         create_only: bool = False,
+        kms_key_id: str | None = None,
     ) -> Stored:
         if self._grave.exists():
             raise StoreUnavailable("no connection")
@@ -83,7 +85,8 @@ class House:
         guard = Guard(self.spool.disk, self.spool.root, self.settings)
         turns: list[Callable[[], None]] = []
         counters = Counters(ring.counters, ring.allocate)
-        capture = Capture(ring, counters, guard, self.clock.random, turns.append)
+        waiters = Waiters(ring, counters, lambda: None, lambda *_: None, 0.05)
+        capture = Capture(ring, counters, guard, self.clock.random, turns.append, waiters)
         body, due = os.urandom(BODY_BYTES), time.monotonic()
         while True:
             capture.offer(exchange(0, body=body, received_ns=self.clock.now_ns()))
@@ -198,7 +201,7 @@ def finish(house: House) -> dict[str, object]:
     shipper = house.make_shipper()
     while asyncio.run(shipper.turn()):
         pass
-    (count,) = account(house.spool, [RingReader(house.fd)])
+    (count,) = account(house.spool, [house.fd])
     lines = sum(path.read_bytes().count(b"\n") - 1 for path in house.bucket.glob("*.jsonl"))
     return {
         "sampled": count.sampled,

@@ -42,7 +42,10 @@ def offer(world: World, numbers: range) -> None:
     ("kind", "size"), [("tmpfs", 2 * MIB), ("tmpfs", 16 * MIB), ("ext4", 16 * MIB)]
 )
 def test_a_full_disk_drops_and_counts_and_goes_on(tmp_path: Path, kind: str, size: int) -> None:
-    with file_system(kind, size, tmp_path) as mounted, World(mounted / "spool") as world:
+    with (
+        file_system(kind, size, tmp_path) as mounted,
+        World(mounted / "spool", capture_disk_free_bytes_min=0) as world,
+    ):
         ballast = mounted / "ballast"
         with ballast.open("wb") as file:
             file.write(bytes(size // 2))

@@ -99,9 +99,9 @@ class Spooler:
         """Drain every ring once; sync and seal what is due. Raise nothing that a disk can do."""
         if self._clock.monotonic() < self._rest_until:
             return
-        self._retire_dead()
         try:
             self._meet_rings()
+            self._retire_dead()
             for lane in self._lanes:
                 lane.drain()
             self._settle(self._due)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 from hypothesis import given
 from hypothesis import strategies as st
 
+from capture_world import World, exchange
 from modeltap.capture.audit import Piece, SlotAudit, audit_slots
 from modeltap.capture.auditing import ObjectAudit, pieces_of, slots_of
 from modeltap.capture.counters import Drop, SlotCount
