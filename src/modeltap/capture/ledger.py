@@ -8,12 +8,16 @@ writes, all others read. Losing the file loses counts, no record.
 So a damaged ledger stops nobody. Its one writer puts it aside (`ledger.damaged/`, the last one is
 kept), takes over the rows that can still be read, and goes on; a reader is told to come again.
 
+A disk that is full to the last byte takes no row, and without a row no segment may go: a file of
+`RESERVE_BYTES` beside the ledger is given up then.
+
 Constraints: one row of about 300 bytes a segment (a minute of one variant at most), kept for good.
 A ledger of before, without numbers and reasons, or without totals, is upgraded in place when its
 writer opens it.
 """
 
 import logging
+import os
 import shutil
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -29,6 +33,7 @@ from modeltap.capture.segment import SegmentId
 from modeltap.errors import LedgerUnreadable
 from modeltap.telemetry import Event, emit
 
+RESERVE_BYTES = 256 * 1024
 BUSY_SECONDS = 10.0
 LOOK_SEGMENTS = 1000  # of one statement
 DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
@@ -227,13 +232,16 @@ class Ledger(LedgerReader):
     def __init__(self, path: Path) -> None:
         """Open the ledger, or make it; put a damaged one aside."""
         self._path = path
+        self._reserve = path.with_suffix(".reserve")
         try:
             self._connection = _opened(path)
         except sqlite3.Error as error:
             self._begin_anew(error)
+        self._keep_reserve()
 
     def add(self, delivery: Delivery) -> None:
         """Write a row, durable on return; a second row of the same segment changes nothing."""
+        self._keep_reserve()
         self._rows(_INSERT, astuple(delivery))
 
     def take_back(self, segment: SegmentId) -> None:
@@ -245,8 +253,25 @@ class Ledger(LedgerReader):
         try:
             return self._connection.execute(query, values).fetchall()
         except sqlite3.Error as error:
-            self._begin_anew(error)
+            self._help(error)
             return self._connection.execute(query, values).fetchall()
+
+    def _help(self, error: sqlite3.Error) -> None:
+        """Do what lets a statement be tried again; raise the error where nothing does."""
+        if error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL and self._reserve.exists():
+            self._reserve.unlink()  # the row lets its segment go, which makes room
+        else:
+            self._begin_anew(error)
+
+    def _keep_reserve(self) -> None:
+        """Hold some room for a disk that is full: without a row no segment may go."""
+        if self._reserve.exists():
+            return
+        try:
+            with self._reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+        except OSError:
+            self._reserve.unlink(missing_ok=True)
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Put a damaged ledger aside and go on with its readable rows; raise any other error."""
@@ -268,6 +293,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # A short log: a disk that is nearly full must have room for it.
+        connection.execute("PRAGMA wal_autocheckpoint = 32")
         _upgrade(connection)
         connection.execute(f"{_SELECT} LIMIT 1")  # a table of another shape is no ledger
     except sqlite3.Error:
