@@ -5,7 +5,7 @@ meets the end of it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -65,6 +65,29 @@ def test_a_full_disk_drops_and_counts_and_goes_on(tmp_path: Path, kind: str, siz
         assert world.count().dropped == count.dropped
         world.deliver()
         check_objects(world, offered + TURN_RECORDS)
+
+
+def test_shipping_empties_a_disk_without_a_free_byte(tmp_path: Path) -> None:
+    """Others have filled it: what gives room back must not need any."""
+    mounted = tmp_path / "mounted"
+    with tmpfs(mounted, 4 * MIB), World(mounted / "spool", capture_disk_free_bytes_min=0) as world:
+        for first in range(0, 3 * TURN_RECORDS, TURN_RECORDS):
+            offer(world, range(first, first + TURN_RECORDS))
+            world.turn(61)  # sealed
+        world.ledger.close()
+        fill(mounted / "ballast")
+        world.start_shipper()
+        assert world.ship() == 3
+        check_objects(world, 3 * TURN_RECORDS)
+
+
+def fill(path: Path) -> None:
+    """Take all that is free, to the last byte."""
+    with path.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def check_objects(world: World, offered: int) -> None:
