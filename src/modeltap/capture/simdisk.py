@@ -12,6 +12,7 @@ A seed of the chance replays a history.
 import errno
 import os
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -70,23 +71,37 @@ class _Inode:
                 self.durable[start:stop] = chance.randbytes(stop - start)
 
 
+_Place = tuple[str, str]  # folder and name in it
+_Names = dict[str, dict[str, _Inode]]  # by folder and name: days are spent in listing folders
+
+
+def _place(path: Path) -> _Place:
+    folder, _, name = str(path).rpartition("/")
+    return folder, name
+
+
+def _copied(names: _Names) -> _Names:
+    return {folder: dict(held) for folder, held in names.items()}
+
+
 class _Step(NamedTuple):
-    """One step of the journal: `path` goes, or comes with an inode, or becomes `name`."""
+    """One step of the journal: `place` goes, or comes with an inode, or becomes `then`."""
 
-    path: Path
+    place: _Place
     inode: _Inode | None = None
-    name: Path | None = None
+    then: _Place | None = None
 
-    def touches(self, folder: Path) -> bool:
-        return self.path.parent == folder or (self.name is not None and self.name.parent == folder)
+    def touches(self, folder: str) -> bool:
+        return self.place[0] == folder or (self.then is not None and self.then[0] == folder)
 
-    def apply(self, names: dict[Path, _Inode]) -> None:
-        if self.inode is not None:
-            names[self.path] = self.inode
-        elif self.path in names:
-            inode = names.pop(self.path)
-            if self.name is not None:
-                names[self.name] = inode
+    def apply(self, names: _Names) -> None:
+        inode = self.inode
+        place = self.place
+        if inode is None:
+            inode = names.get(place[0], {}).pop(place[1], None)
+            place = self.then or place
+        if inode is not None and (self.inode is not None or self.then is not None):
+            names.setdefault(place[0], {})[place[1]] = inode
 
 
 class SimulatedFile:
@@ -142,9 +157,9 @@ class SimulatedDisk:
 
     def __init__(self, capacity: int = 1 << 40) -> None:
         self.capacity = capacity
-        self._folders: dict[Path, _Inode] = {}  # inodes for their locks
-        self._cached: dict[Path, _Inode] = {}
-        self._durable: dict[Path, _Inode] = {}
+        self._folders: dict[str, _Inode] = {}  # inodes for their locks
+        self._cached: _Names = {}
+        self._durable: _Names = {}
         self._journal: list[_Step] = []  # what is in the cache and not durable
         self._ticks = 0
 
@@ -166,24 +181,28 @@ class SimulatedDisk:
         return self.room
 
     def make_folder(self, folder: Path) -> None:
-        for each in (folder, *folder.parents):
-            self._folders.setdefault(each, _Inode())
+        if str(folder) not in self._folders:
+            for each in (folder, *folder.parents):
+                self._folders.setdefault(str(each), _Inode())
 
     def remove_folder(self, folder: Path) -> None:
         self._folder(folder)
         if self.files(folder) or self.folders(folder):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
         self.sync_folder(folder)  # no journal forgets names of a folder and remembers its end
-        del self._folders[folder]
+        del self._folders[str(folder)]
 
     def files(self, folder: Path) -> list[str]:
-        return sorted(path.name for path in self._cached if path.parent == folder)
+        return sorted(self._cached.get(str(folder), ()))
 
     def folders(self, folder: Path) -> list[str]:
-        return sorted(each.name for each in self._folders if each.parent == folder != each)
+        above = f"{str(folder).rstrip('/')}/"
+        inside = (each[len(above) :] for each in self._folders if each.startswith(above))
+        return sorted(name for name in inside if name and "/" not in name)
 
     def is_file(self, path: Path) -> bool:
-        return path in self._cached
+        folder, name = _place(path)
+        return name in self._cached.get(folder, ())
 
     def size_and_age(self, path: Path) -> tuple[int, int]:
         inode = self._inode(path)
@@ -195,15 +214,15 @@ class SimulatedDisk:
 
     def create(self, path: Path) -> File:
         self._folder(path.parent)
-        if path in self._cached:
+        if self.is_file(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         inode = _Inode()
         self.stamp(inode)
-        self._step(_Step(path, inode))
+        self._step(_Step(_place(path), inode))
         return SimulatedFile(self, inode)
 
     def open(self, path: Path, *, make: bool = False) -> File:
-        if make and path not in self._cached:
+        if make and not self.is_file(path):
             return self.create(path)
         return SimulatedFile(self, self._inode(path))
 
@@ -213,18 +232,21 @@ class SimulatedDisk:
     def rename(self, path: Path, name: Path) -> None:
         self._inode(path)
         self._folder(name.parent)
-        self._step(_Step(path, name=name))
+        self._step(_Step(_place(path), then=_place(name)))
 
     def unlink(self, path: Path) -> None:
         self._inode(path)
-        self._step(_Step(path))
+        self._step(_Step(_place(path)))
 
     def sync_folder(self, folder: Path) -> None:
         self._folder(folder)
+        kept = []
         for step in self._journal:
-            if step.touches(folder):
+            if step.touches(str(folder)):
                 step.apply(self._durable)
-        self._journal = [step for step in self._journal if not step.touches(folder)]
+            else:
+                kept.append(step)
+        self._journal = kept
 
     # ------------------------------------------------------------ power
 
@@ -234,8 +256,8 @@ class SimulatedDisk:
             if chance.random() < 0.5:
                 step.apply(self._durable)
         self._journal.clear()
-        self._cached = dict(self._durable)
-        for inode in self._cached.values():
+        self._cached = _copied(self._durable)
+        for inode in self._inodes():
             inode.crash(chance)
         for inode in self._folders.values():
             inode.locked = False
@@ -244,15 +266,21 @@ class SimulatedDisk:
         step.apply(self._cached)
         self._journal.append(step)
 
+    def _inodes(self) -> Iterator[_Inode]:
+        return (inode for held in self._cached.values() for inode in held.values())
+
     def _used_bytes(self) -> int:
-        return sum(len(inode.cached) for inode in self._cached.values())
+        return sum(len(inode.cached) for inode in self._inodes())
 
     def _folder(self, folder: Path) -> _Inode:
-        if folder not in self._folders:
+        inode = self._folders.get(str(folder))
+        if inode is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-        return self._folders[folder]
+        return inode
 
     def _inode(self, path: Path) -> _Inode:
-        if path not in self._cached:
+        folder, name = _place(path)
+        inode = self._cached.get(folder, {}).get(name)
+        if inode is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        return self._cached[path]
+        return inode
