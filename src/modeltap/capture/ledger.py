@@ -110,6 +110,12 @@ class LedgerReader:
         key = segment.writer, segment.slot, segment.first
         return bool(self._rows(query, key))
 
+    def lost(self, segment: SegmentId) -> int | None:
+        """Count the records of a settled segment that are in no object; None if it has no row."""
+        query = "SELECT lost FROM delivery WHERE (writer, slot, first) = (?, ?, ?)"
+        rows = self._rows(query, (segment.writer, segment.slot, segment.first))
+        return int(rows[0][0]) if rows else None
+
     def counts(self, writer: str) -> dict[SegmentId, int]:
         """Count the records that each settled segment of a writer held."""
         query = "SELECT slot, first, records + lost FROM delivery WHERE writer = ?"

@@ -262,6 +262,14 @@ class SimulatedDisk:
         for inode in self._folders.values():
             inode.locked = False
 
+    def rot(self, path: Path, chance: random.Random) -> None:
+        """Flip a bit of a file, in the cache and on the disk."""
+        inode = self._inode(path)
+        at, bit = chance.randrange(len(inode.cached)), 1 << chance.randrange(8)
+        for data in (inode.cached, inode.durable):
+            if at < len(data):
+                data[at] ^= bit
+
     def _step(self, step: _Step) -> None:
         step.apply(self._cached)
         self._journal.append(step)
