@@ -44,7 +44,7 @@ DISK_BYTES = 4 * 1024 * 1024
 GATEWAYS = 2
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
 NOISE = random.Random(0).randbytes(16_384).hex().encode()
-PAUSES = {0.0: 15, 0.02: 20, 0.1: 20, 1.0: 20, 61.0: 15, 300.0: 6, 3600.0: 5}
+PAUSES = {0.0: 15, 0.02: 20, 0.1: 20, 1.0: 20, 61.0: 15, 300.0: 6, 3600.0: 10}
 """Seconds between two steps, and how often: bursts with long quiet between them."""
 TEN_YEARS_HOURS = 24 * 3653
 
@@ -257,7 +257,7 @@ class History:
         """Let all turns of the shipper run at once, or one alone."""
         shipper = self._shipper()
         if shipper is not None:
-            lanes = LANES if self.chance.random() < 0.5 else LANES[:1]
+            lanes = LANES if self.chance.random() < 0.25 else LANES[:1]
             try:
                 self.loop.run_until_complete(_ship(shipper, lanes))
             except Killed:
@@ -339,21 +339,21 @@ class History:
         self.clock.step(hours * 3600)
 
     STEPS = (
-        (offer, 30),
+        (offer, 28),
         (drain, 36),
         (ship, 12),
         (look_at_the_disk, 3),
         (kill_gateway, 2),
-        (kill_spooler, 1),
+        (kill_spooler, 1.5),
         (kill_shipper, 1),
         (stop_house, 0.5),
-        (kill_house, 0.5),
-        (lose_power, 1.5),
-        (change_disk, 2.5),
+        (kill_house, 1),
+        (lose_power, 2),
+        (change_disk, 3),
         (change_bucket, 5),
         (change_luck, 3),
-        (rot, 0.3),
-        (set_clock, 1),
+        (rot, 0.5),
+        (set_clock, 1.5),
     )
 
     # ------------------------------------------------------------ the day

@@ -12,7 +12,6 @@ A seed of the chance replays a history.
 import errno
 import os
 import random
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -31,6 +30,7 @@ class _Inode:
         self.dirty: set[int] = set()  # pages whose cache is not on the disk
         self.changed_ns = 0
         self.locked = False
+        self.named = False  # its bytes count as used
 
     def touch(self, start: int, stop: int) -> None:
         self.dirty.update(range(start // PAGE_BYTES, -(-stop // PAGE_BYTES)))
@@ -113,14 +113,14 @@ class SimulatedFile:
         self._holds = False
 
     def write_at(self, offset: int, data: bytes) -> None:
-        inode, more = self._inode, max(0, offset + len(data) - len(self._inode.cached))
-        lacking = more - self._disk.room
+        inode, before = self._inode, len(self._inode.cached)
+        lacking = max(0, offset + len(data) - before) - self._disk.room
         if lacking > 0:
             data = data[: max(0, len(data) - lacking)]  # a full disk takes what it can
         inode.cached.extend(bytes(max(0, offset - len(inode.cached))))
         inode.cached[offset : offset + len(data)] = data
         inode.touch(offset, offset + len(data))
-        self._disk.stamp(inode)
+        self._disk.stamp(inode, grown=len(inode.cached) - before)
         if lacking > 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -130,7 +130,7 @@ class SimulatedFile:
         inode.cached.extend(bytes(max(0, size - before)))
         del inode.cached[size:]
         inode.touch(min(before, size), max(before, size))
-        self._disk.stamp(inode)
+        self._disk.stamp(inode, grown=size - before)
 
     def sync(self) -> None:
         self._inode.write_back()
@@ -162,20 +162,22 @@ class SimulatedDisk:
         self._durable: _Names = {}
         self._journal: list[_Step] = []  # what is in the cache and not durable
         self._ticks = 0
+        self._used = 0  # bytes of the files that have a name
 
     @property
     def room(self) -> int:
-        return max(0, self.capacity - self._used_bytes())
+        return max(0, self.capacity - self._used)
 
-    def stamp(self, inode: _Inode) -> None:
+    def stamp(self, inode: _Inode, *, grown: int = 0) -> None:
         """Note that a file has changed."""
         self._ticks += 1
+        self._used += grown if inode.named else 0
         inode.changed_ns = self._ticks
 
     # ------------------------------------------------------------ the port
 
     def used_percent(self, folder: Path) -> float:
-        return 100.0 * self._used_bytes() / self.capacity
+        return 100.0 * self._used / self.capacity
 
     def free_bytes(self, folder: Path) -> int:
         return self.room
@@ -257,8 +259,11 @@ class SimulatedDisk:
                 step.apply(self._durable)
         self._journal.clear()
         self._cached = _copied(self._durable)
-        for inode in self._inodes():
+        self._used = 0
+        for inode in (inode for held in self._cached.values() for inode in held.values()):
             inode.crash(chance)
+            inode.named = True
+            self._used += len(inode.cached)
         for inode in self._folders.values():
             inode.locked = False
 
@@ -271,14 +276,15 @@ class SimulatedDisk:
                 data[at] ^= bit
 
     def _step(self, step: _Step) -> None:
+        folder, name = step.then or step.place
+        gone = self._cached.get(folder, {}).get(name)
         step.apply(self._cached)
+        if gone is not None:  # removed, or replaced
+            gone.named = False
+            self._used -= len(gone.cached)
+        if step.inode is not None:
+            step.inode.named = True
         self._journal.append(step)
-
-    def _inodes(self) -> Iterator[_Inode]:
-        return (inode for held in self._cached.values() for inode in held.values())
-
-    def _used_bytes(self) -> int:
-        return sum(len(inode.cached) for inode in self._inodes())
 
     def _folder(self, folder: Path) -> _Inode:
         inode = self._folders.get(str(folder))
