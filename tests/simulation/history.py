@@ -14,7 +14,7 @@ import math
 import random
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,9 +23,10 @@ from seeds import play_all
 from simulated_bucket import MOODS, Bucket, Killed
 from simulated_gateway import Gateway
 
+from modeltap.capture.destination import Lane
 from modeltap.capture.faults import FaultyDisk
 from modeltap.capture.folder import SpoolFolder
-from modeltap.capture.ledger import Ledger
+from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.mirror import mirrors
 from modeltap.capture.ring import RingReader
 from modeltap.capture.segment import SegmentFile, segment_files
@@ -60,6 +61,21 @@ _TAKES_CONDITIONS = [mood for mood in MOODS if mood != "old"]
 
 def _silent(_: str) -> None:
     return None
+
+
+class _Ledger(Ledger):
+    """A ledger whose shipper may be killed right before a row is written, or after."""
+
+    def __init__(self, path: Path, deadly: Callable[[], bool]) -> None:
+        super().__init__(path)
+        self._deadly = deadly
+
+    def add(self, delivery: Delivery) -> None:
+        if self._deadly():
+            raise Killed
+        super().add(delivery)
+        if self._deadly():
+            raise Killed
 
 
 class History:
@@ -99,14 +115,20 @@ class History:
     # ------------------------------------------------------------ processes
 
     def _bucket(self, moods: list[str], *, picky: float = 0.0, squatted: float = 0.0) -> Bucket:
-        hang = self.clock.advance
-        dies = lambda: self._dies("shipper")  # noqa: E731
-        return Bucket(self.chance, dies, hang, moods=moods, picky=picky, squatted=squatted)
+        return Bucket(
+            self.chance,
+            lambda: self._dies("shipper"),
+            self.clock.advance,
+            moods=moods,
+            picky=picky,
+            squatted=squatted,
+        )
 
     def _start_gateways(self) -> None:
         disk = FaultyDisk(self.inside)
-        make = lambda: Gateway(disk, self.root, self.settings, self.clock)  # noqa: E731
-        self.gateways = [make() for _ in range(GATEWAYS)]
+        self.gateways = [
+            Gateway(disk, self.root, self.settings, self.clock) for _ in range(GATEWAYS)
+        ]
 
     def _spooler(self) -> Spooler | None:
         """Give the spooler, started again if it died; None if it died of it."""
@@ -128,7 +150,7 @@ class History:
     def _shipper(self) -> Shipper | None:
         if self.shipper is None:
             self.shipper_disk = disk = self._disk("shipper")
-            self.ledger = ledger = Ledger(self.spool.ledger)
+            self.ledger = ledger = _Ledger(self.spool.ledger, lambda: self._dies("shipper"))
             try:
                 spool = SpoolFolder(self.root, disk)
                 self.shipper = Shipper(spool, self._at, ledger, self.settings, self.clock)
@@ -319,6 +341,7 @@ class History:
         if files:
             file = self.chance.choice(files)
             hurt = events_in(self.inside, file)
+            self.promises.rotten.add(str(file.id))
             self.promises.doubtful |= hurt
             self.promises.durable -= hurt
             self.inside.rot(file.path, self.chance)
@@ -392,14 +415,30 @@ class History:
             bucket.mend()
         self.inside.capacity = 64 * DISK_BYTES
         self.deadly = dict.fromkeys(self.deadly, 0.0)
-        self._end_spooler()
-        self._end_shipper()
-        for _ in range(8):
+        if self.chance.random() < 0.5:
+            self._end_spooler()
+            self._end_shipper()
+        self._pass_time()
+        self._offer_all()
+        self._pass_time()
+
+    def _pass_time(self) -> None:
+        for _ in range(4):
             self.clock.advance(400.0)
             self.drain()
             self.clock.advance(61.0)
             self.drain()
             self.ship()
+
+    def _offer_all(self) -> None:
+        """Offer once more, where there is room again: nothing may be dropped."""
+        self.look_at_the_disk()
+        for gateway in self.gateways:
+            before = gateway.dropped()
+            for _ in range(6):
+                self._offer_one(gateway)
+            gateway.end_turn()
+            assert gateway.dropped() == before, "capture has not resumed"
 
     def close(self) -> None:
         for gateway in self.gateways:
@@ -409,7 +448,7 @@ class History:
         self.loop.close()
 
 
-async def _ship(shipper: Shipper, lanes: tuple[object, ...]) -> None:
+async def _ship(shipper: Shipper, lanes: Sequence[Lane]) -> None:
     """Run turns at once; a kill ends them all."""
     turns = [asyncio.ensure_future(shipper.turn(lane)) for lane in lanes]
     try:

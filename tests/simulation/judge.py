@@ -48,6 +48,7 @@ class Promises:
     offered: dict[str, Offered] = field(default_factory=dict)
     doubtful: set[str] = field(default_factory=set)  # need not arrive
     durable: set[str] = field(default_factory=set)  # an answer waited for it, and was told so
+    rotten: set[str] = field(default_factory=set)  # segments with a bit that was flipped
     uncounted: int = 0  # at most so many were sampled and are forgotten: ring and mirror are gone
 
 
@@ -103,9 +104,9 @@ class Judge:
                 if name not in self._rows:
                     self._rows.add(name)
                     spans = (part.partition("-") for part in row.numbers.split(","))
-                    numbers = [n for a, _, b in spans for n in range(int(a), int(b or a) + 1)]
-                    assert len(numbers) == row.records, f"a row that does not count: {row}"
-                    _take(self._in_objects[row.writer, row.slot], numbers, row.uri)
+                    told = [n for a, _, b in spans for n in range(int(a), int(b or a) + 1)]
+                    assert len(told) == row.records, f"a row that does not count: {row}"
+                    _take(self._in_objects[row.writer, row.slot], told, row.uri)
         held: defaultdict[_Slot, set[int]] = defaultdict(set)
         for file in self._files():
             key = file.id.writer, file.id.slot
@@ -170,6 +171,7 @@ class Judge:
         assert not broken, f"{len(broken)} records are lost of which an answer said: durable"
         lost = missing - promises.doubtful
         assert not lost, f"{len(lost)} records are lost of {len(promises.offered)}"
+        self._look_at_givings_up()
         counts = self.look_at_the_account()
         assert not any(count.pending for count in counts), f"still on the way: {counts}"
         delivered = sum(count.delivered for count in counts)
@@ -178,10 +180,22 @@ class Judge:
         most = len(promises.offered)
         assert most - promises.uncounted <= sampled <= most, f"{sampled} counted of {most} offered"
 
+    def _look_at_givings_up(self) -> None:
+        """See that no segment was given up but those that were damaged, or could not be put."""
+        hopeless = set(self._world.promises.rotten)
+        for bucket in self._world.buckets.values():
+            hopeless |= bucket.hopeless
+        with LedgerReader(self._world.spool.ledger) as ledger:
+            for name in self._world.spool.disk.files(self._world.spool.quarantine):
+                file = _aside(Path(name))
+                known = str(file.id) in hopeless or not ledger.has(file.id)
+                assert known, f"given up for no reason: {file.id}"
+
     def _put_aside(self) -> set[str]:
         """Give the records of the segments that are in quarantine: given up, and counted."""
         folder, disk = self._world.spool.quarantine, self._world.spool.disk
-        return {each for name in disk.files(folder) for each in _events(disk, folder / name)}
+        files = (_aside(folder / name) for name in disk.files(folder))
+        return {event_id for file in files for event_id in events_in(disk, file)}
 
     def _files(self) -> Iterable[SegmentFile]:
         spool = self._world.spool
@@ -202,11 +216,10 @@ def events_in(disk: Disk, file: SegmentFile) -> set[str]:
     return {open_parcel(parcel).event_id for _, parcel in content(disk, file).records}
 
 
-def _events(disk: Disk, path: Path) -> set[str]:
-    """Read a segment that was put aside: `{writer}-{its name}`."""
-    writer, name = path.name[:36], path.stem[37:]
-    slot, hour, first, *_ = map(int, name.split("-"))
-    return events_in(disk, SegmentFile(path, SegmentId(writer, slot, first), hour, None))
+def _aside(path: Path) -> SegmentFile:
+    """Name a segment that was put aside: `{writer}-{its name}`."""
+    slot, hour, first, *_ = map(int, path.stem[37:].split("-"))
+    return SegmentFile(path, SegmentId(path.name[:36], slot, first), hour, None)
 
 
 def _take(taken: set[int], numbers: Iterable[int], where: str) -> None:

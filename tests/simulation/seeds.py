@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import AbstractContextManager, suppress
 from multiprocessing import get_context
 
 import structlog
@@ -14,6 +15,7 @@ CHUNK = 10
 PROGRESS_SECONDS = 10.0
 
 Play = Callable[[int], object]
+PutIn = Callable[[str], AbstractContextManager[None]]
 Failure = tuple[int, str]
 
 
@@ -66,3 +68,23 @@ def _failure(play: Play, seed: int) -> Failure | None:
 
 def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
+
+
+def catch_all(play: Play, bugs: Sequence[tuple[str, int]], put_in: PutIn) -> dict[str, int | None]:
+    """Give, for each bug (its name, a number of seeds), the first seed that fails with it."""
+    with pool() as executor:
+        futures = {
+            name: executor.submit(_first_failure, play, put_in, name, within)
+            for name, within in bugs
+        }
+        return {name: future.result() for name, future in futures.items()}
+
+
+def _first_failure(play: Play, put_in: PutIn, name: str, within: int) -> int | None:
+    with put_in(name):
+        for seed in range(within):
+            with suppress(Exception):
+                play(seed)
+                continue
+            return seed
+    return None

@@ -56,7 +56,7 @@ class Bucket(SimulatedStore):
         self.mood = "well"
         self.fresh: list[str] = []  # keys that were put since somebody looked
         self.changed: list[str] = []  # keys whose bytes another put has replaced
-        self.strange: set[str] = set()
+        self.hopeless: set[str] = set()  # segments that it will never have
         self._picky = picky
         self._squatted = squatted
         self._chance = chance
@@ -77,11 +77,12 @@ class Bucket(SimulatedStore):
         fate = self._fates.setdefault(key, self._chance.random())
         if fate < self._squatted and key not in self._objects:
             self._objects[key] = ObjectInfo(key, len(STRANGE), "", 0, {}), STRANGE
-            self.strange.add(key)
+            self.hopeless.add((metadata or {})["modeltap-segment"])
         before = self._objects.get(key)
         try:
             if fate > 1 - self._picky:
                 self.fault = lambda _: Fault.REFUSED
+                self.hopeless.add((metadata or {})["modeltap-segment"])
             stored = await super().put(
                 key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
             )
