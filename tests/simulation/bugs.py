@@ -16,6 +16,7 @@ from modeltap.capture import account, segment, shipment, shipper, spooler
 from modeltap.capture.batch import Batch, open_batch
 from modeltap.capture.counters import Drop
 from modeltap.capture.disk import Disk
+from modeltap.capture.frame import FRAME_BYTES
 from modeltap.capture.guard import Guard
 from modeltap.capture.ledger import Ledger, LedgerReader
 from modeltap.capture.limits import Limits
@@ -224,7 +225,7 @@ def adopted_too_short(patch: MonkeyPatch) -> None:
         kept, size = released(found, held)
         if not kept:
             return kept, size
-        return kept[:-1], size - segment.FRAME_BYTES - len(kept[-1][1])
+        return kept[:-1], size - FRAME_BYTES - len(kept[-1][1])
 
     patch.setattr(segment, "_released", short)
 
@@ -406,7 +407,8 @@ def new_key_when_taken(patch: MonkeyPatch) -> None:
     async def again(self: Shipper, shipped: Shipment, destination: object) -> str | None:
         store, key = self._stores(shipped.uri)
         with suppress(ObjectExists):
-            return (await store.put(key, shipped.data, create_only=True)).etag
+            put_once = store.put(key, shipped.data, metadata=shipped.metadata, create_only=True)
+            return (await put_once).etag
         return await put(self, replace(shipped, uri=f"{shipped.uri}.1"), destination)  # type: ignore[arg-type]
 
     patch.setattr(Shipper, "_put", again)

@@ -44,6 +44,14 @@ DAY_SECONDS = 24 * 3600.0
 DISK_BYTES = 4 * 1024 * 1024
 GATEWAYS = 2
 DISK_ERRORS = (errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS)
+DISK_MOODS: dict[str, tuple[float, frozenset[str]]] = {
+    "well": (0.0, frozenset()),
+    "slow": (0.0, frozenset()),
+    "shaky": (0.05, frozenset()),
+    "broken": (0.3, frozenset()),
+    "stubborn": (0.3, frozenset({"sync", "cut", "rename", "folder", "unlink"})),
+}
+"""How many of its calls a disk refuses, and of which kinds; none named: of all."""
 NOISE = random.Random(0).randbytes(16_384).hex().encode()
 PAUSES = {0.0: 15, 0.02: 20, 0.1: 20, 1.0: 20, 61.0: 15, 300.0: 6, 3600.0: 10}
 """Seconds between two steps, and how often: bursts with long quiet between them."""
@@ -197,7 +205,7 @@ class History:
         return {writer: {count.slot: count.sampled for count in counts} for writer, counts in found}
 
     def _disk(self, who: str) -> FaultyDisk:
-        return FaultyDisk(self.inside, plan=lambda _: self._disk_fault(who))
+        return FaultyDisk(self.inside, plan=lambda kind: self._disk_fault(who, kind))
 
     def _at(self, uri: str) -> tuple[ObjectStore, str]:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
@@ -206,14 +214,13 @@ class History:
     def _dies(self, who: str) -> bool:
         return self.chance.random() < self.deadly[who]
 
-    def _disk_fault(self, who: str) -> int | None:
+    def _disk_fault(self, who: str, kind: str) -> int | None:
         if self._dies(who):
             raise Killed
         if self.disk_mood == "slow" and self.chance.random() < 0.05:
             self.clock.advance(self.chance.choice([0.2, 3.0, 30.0]))
-        if self.disk_mood == "broken" and self.chance.random() < 0.3:
-            return self.chance.choice(DISK_ERRORS)
-        if self.disk_mood == "shaky" and self.chance.random() < 0.05:
+        odds, kinds = DISK_MOODS[self.disk_mood]
+        if odds and (not kinds or kind in kinds) and self.chance.random() < odds:
             return self.chance.choice(DISK_ERRORS)
         return None
 
@@ -315,7 +322,7 @@ class History:
         self._start_gateways()
 
     def change_disk(self) -> None:
-        self.disk_mood = self.chance.choice(["well", "well", "slow", "shaky", "broken"])
+        self.disk_mood = self.chance.choice([*DISK_MOODS])
         self.inside.capacity = self.chance.choice([DISK_BYTES, DISK_BYTES, DISK_BYTES // 16])
         self.tell(f"disk: {self.disk_mood}, {self.inside.capacity} bytes")
         self.look_at_the_disk()
@@ -371,12 +378,12 @@ class History:
         (kill_shipper, 1),
         (stop_house, 0.5),
         (kill_house, 1),
-        (lose_power, 2),
+        (lose_power, 3),
         (change_disk, 3),
         (change_bucket, 5),
         (change_luck, 3),
         (rot, 0.5),
-        (set_clock, 1.5),
+        (set_clock, 2),
     )
 
     # ------------------------------------------------------------ the day
@@ -398,7 +405,7 @@ class History:
     def _look(self) -> None:
         """Judge what has become of it; the dear part of that now and then."""
         self.judge.look_at_buckets()
-        if self.shipper is not None and self.chance.random() < 0.1:
+        if self.spool.ledger.exists() and self.chance.random() < 0.12:
             self.judge.look_at_the_numbers()
             if self._is_settled():
                 self.judge.look_at_the_account()
@@ -410,6 +417,8 @@ class History:
     def mend(self) -> None:
         """Let everything work again, long enough that everything arrives."""
         self.tell("mended")
+        if self.chance.random() < 0.5:
+            self.clock.step(-DAY_SECONDS)  # whoever rests now, must not rest until it is over again
         self.disk_mood = "well"
         for bucket in self.buckets.values():
             bucket.mend()

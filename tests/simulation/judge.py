@@ -15,6 +15,7 @@ from simulated_bucket import Bucket
 from simulated_gateway import Gateway
 
 from modeltap.capture.account import Count, account
+from modeltap.capture.counters import Drop
 from modeltap.capture.disk import Disk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.frame import open_parcel
@@ -186,10 +187,11 @@ class Judge:
         for bucket in self._world.buckets.values():
             hopeless |= bucket.hopeless
         with LedgerReader(self._world.spool.ledger) as ledger:
-            for name in self._world.spool.disk.files(self._world.spool.quarantine):
-                file = _aside(Path(name))
-                known = str(file.id) in hopeless or not ledger.has(file.id)
-                assert known, f"given up for no reason: {file.id}"
+            rows = ledger._rows("SELECT writer, slot, first, reason FROM delivery")
+        for *name, reason in rows:
+            given_up = reason in {Drop.POISON, Drop.KEY_TAKEN}
+            segment = ":".join(map(str, name))
+            assert not given_up or segment in hopeless, f"given up for no reason: {segment}"
 
     def _put_aside(self) -> set[str]:
         """Give the records of the segments that are in quarantine: given up, and counted."""
