@@ -108,6 +108,7 @@ class History:
             "old": self._bucket(["old", "old", "down"]),
         }
         self.disk_mood = "well"
+        self.favourite_mood = chance.choice([*DISK_MOODS])
         self.deadly: dict[str, float] = {"spooler": 0.0, "shipper": 0.0}
         self.steps_back = 0
         self.promises = Promises()
@@ -322,7 +323,7 @@ class History:
         self._start_gateways()
 
     def change_disk(self) -> None:
-        self.disk_mood = self.chance.choice([*DISK_MOODS])
+        self.disk_mood = self.chance.choice([*DISK_MOODS, *[self.favourite_mood] * 3])
         self.inside.capacity = self.chance.choice([DISK_BYTES, DISK_BYTES, DISK_BYTES // 16])
         self.tell(f"disk: {self.disk_mood}, {self.inside.capacity} bytes")
         self.look_at_the_disk()
@@ -390,7 +391,8 @@ class History:
 
     def play(self, seconds: float = DAY_SECONDS) -> None:
         """Play until the day is over, then mend everything and look at the end."""
-        kinds, weights = zip(*self.STEPS, strict=True)
+        kinds, usual = zip(*self.STEPS, strict=True)
+        weights = [weight * self.chance.choice([0.3, 1.0, 1.0, 3.0]) for weight in usual]
         pauses, odds = tuple(PAUSES), tuple(PAUSES.values())
         end = self.clock.monotonic() + seconds
         while self.clock.monotonic() < end:
