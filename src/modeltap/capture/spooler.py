@@ -106,8 +106,7 @@ class Spooler:
                 lane.drain()
             self._settle(self._due)
             self._limit()
-            if self._clock.monotonic() >= self._count_lost_at:
-                self._count_lost()
+            self._count_lost()
         except OSError as error:
             self._rest(error)
 
@@ -182,7 +181,12 @@ class Spooler:
                 self._rest(error)
 
     def _count_lost(self) -> None:
-        """Settle the counts of dead writers, once; while the ledger is mended, try again."""
+        """Settle the counts of dead writers, once; while the ledger is mended, try again.
+
+        Not before their segments are sealed: to adopt one may cost it a torn tail.
+        """
+        if self._dead or self._clock.monotonic() < self._count_lost_at:
+            return
         try:
             lost = settle_dead(self._spool, self._rings)
         except LedgerUnreadable as error:
