@@ -5,6 +5,7 @@ The simulated store answers by the same table (`objects/port.py`), so both are a
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -37,6 +38,25 @@ class Bytes:
 
     answers: list[bytes | None]
     asked: list[Asked] = field(default_factory=list)
+    connections: list[asyncio.Task[None]] = field(default_factory=list)
+
+    async def meet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve one connection to its end."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.connections.append(task)
+        try:
+            await self.serve(reader, writer)
+        finally:
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def end(self) -> None:
+        """End what is left: a client may hold a connection that it asked nothing on."""
+        for task in self.connections:
+            task.cancel()
+        await asyncio.gather(*self.connections, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         head = (await reader.readuntil(b"\r\n\r\n")).decode().split("\r\n")
@@ -50,7 +70,6 @@ class Bytes:
         else:
             writer.write(answer)
             await writer.drain()
-            writer.close()
 
 
 def answer(status: int, code: str = "", *, headers: str = "", body: bytes | None = None) -> bytes:
@@ -65,10 +84,13 @@ def meeting(store: Bytes, work: Callable[[str], Awaitable[T]]) -> T:
     """Serve while the work runs; it is told the address."""
 
     async def main() -> T:
-        server = await asyncio.start_server(store.serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(store.meet, "127.0.0.1", 0)
         async with server:
             port = server.sockets[0].getsockname()[1]
-            return await work(f"http://127.0.0.1:{port}")
+            try:
+                return await work(f"http://127.0.0.1:{port}")
+            finally:
+                await store.end()
 
     return asyncio.run(main())
 
@@ -180,7 +202,6 @@ class Slow(Bytes):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"HTTP/1.1 200")
         await reader.read()  # until the client gives up
-        writer.close()
 
 
 def test_an_answer_that_goes_on_for_ever_ends_with_the_request() -> None:

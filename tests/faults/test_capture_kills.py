@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from scripts import Script
+from running import Script
 
 
 def run(folder: Path, kills: int, seed: int, ring: str) -> dict[str, Any]:

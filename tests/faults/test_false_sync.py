@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from file_systems import ThinDisk
 
 from capture_world import World, exchange
+from file_systems import ThinDisk
 from modeltap.capture.counters import Drop
 from modeltap.capture.ring import RingReader
 
@@ -65,7 +65,7 @@ def test_the_fault_is_real(thin: ThinDisk) -> None:
 
 @pytest.mark.parametrize("mended", [True, False])
 def test_nothing_is_lost_that_was_called_safe(thin: ThinDisk, mended: bool) -> None:
-    with World(thin.point / "spool") as world:
+    with World(thin.point / "spool", capture_disk_free_bytes_min=0) as world:
         offer(world, 0)
         world.turn()
         # Sealed, so that the next bytes begin in a block that the image does not have: a request

@@ -5,13 +5,13 @@ meets the end of it.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
-from file_systems import MIB, ext4, tmpfs
 
 from capture_world import World, exchange
+from file_systems import MIB, ext4, tmpfs
 from modeltap.capture.counters import Drop
 
 BODY_BYTES = 8 * 1024
@@ -42,7 +42,10 @@ def offer(world: World, numbers: range) -> None:
     ("kind", "size"), [("tmpfs", 2 * MIB), ("tmpfs", 16 * MIB), ("ext4", 16 * MIB)]
 )
 def test_a_full_disk_drops_and_counts_and_goes_on(tmp_path: Path, kind: str, size: int) -> None:
-    with file_system(kind, size, tmp_path) as mounted, World(mounted / "spool") as world:
+    with (
+        file_system(kind, size, tmp_path) as mounted,
+        World(mounted / "spool", capture_disk_free_bytes_min=0) as world,
+    ):
         ballast = mounted / "ballast"
         with ballast.open("wb") as file:
             file.write(bytes(size // 2))
@@ -51,7 +54,7 @@ def test_a_full_disk_drops_and_counts_and_goes_on(tmp_path: Path, kind: str, siz
         count = world.count()
         assert (count.sampled, count.discrepancy) == (offered, 0)
         assert set(count.dropped) == {Drop.QUEUE_FULL}
-        assert count.pending > size // 4 // BODY_BYTES  # what the disk took, and what the ring has
+        assert count.pending > size // 8 // BODY_BYTES  # what the disk took, and what the ring has
         ballast.unlink()
         seconds = 0
         while world.disk_refuses and seconds < RESUME_SECONDS_MAX:
@@ -62,6 +65,29 @@ def test_a_full_disk_drops_and_counts_and_goes_on(tmp_path: Path, kind: str, siz
         assert world.count().dropped == count.dropped
         world.deliver()
         check_objects(world, offered + TURN_RECORDS)
+
+
+def test_shipping_empties_a_disk_without_a_free_byte(tmp_path: Path) -> None:
+    """Others have filled it: what gives room back must not need any."""
+    mounted = tmp_path / "mounted"
+    with tmpfs(mounted, 4 * MIB), World(mounted / "spool", capture_disk_free_bytes_min=0) as world:
+        for first in range(0, 3 * TURN_RECORDS, TURN_RECORDS):
+            offer(world, range(first, first + TURN_RECORDS))
+            world.turn(61)  # sealed
+        world.ledger.close()
+        fill(mounted / "ballast")
+        world.start_shipper()
+        assert world.ship() == 3
+        check_objects(world, 3 * TURN_RECORDS)
+
+
+def fill(path: Path) -> None:
+    """Take all that is free, to the last byte."""
+    with path.open("wb", buffering=0) as file:
+        for size in (4096, 1):
+            with suppress(OSError):
+                while True:
+                    file.write(bytes(size))
 
 
 def check_objects(world: World, offered: int) -> None:

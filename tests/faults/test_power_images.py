@@ -6,8 +6,7 @@
 from pathlib import Path
 
 import pytest
-
-from scripts import Script
+from running import Script
 
 PROCESSES = 2
 

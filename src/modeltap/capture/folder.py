@@ -4,7 +4,7 @@
     writers/{writer}/{slot}-{hour}-{first}.open         a segment being written
     writers/{writer}/{slot}-{hour}-{first}-{count}.seal one to be shipped, never written again
     quarantine/                                         damaged segments, as evidence; oldest go
-    ledger.db                                           ledger.py
+    ledger.db, ledger.reserve                           ledger.py
 
 A writer is one ring's life. Anything else in here is left alone.
 """

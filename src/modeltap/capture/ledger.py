@@ -8,19 +8,24 @@ writes, all others read. Losing the file loses counts, no record.
 So a damaged ledger stops nobody. Its one writer puts it aside (`ledger.damaged/`, the last one is
 kept), takes over the rows that can still be read, and goes on; a reader is told to come again.
 
+A row is what lets a segment go, so that a disk without a free byte must still take one: a reserve
+(`ledger.reserve`) is given up for it, and kept anew when there is room.
+
 Constraints: one row of about 300 bytes a segment (a minute of one variant at most), kept for good.
 A ledger of before, without numbers and reasons, or without totals, is upgraded in place when its
 writer opens it.
 """
 
 import logging
+import os
 import shutil
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import astuple, dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 from modeltap.capture.counters import Drop
@@ -36,6 +41,11 @@ DAMAGE = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE
 
 _LATEST = 3
 """SQLite's user_version: 0 of a ledger whose lost records were all corrupt, 2 without totals."""
+FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR})
+"""What a disk without room gives: SQLite cannot always tell why a file does not grow."""
+RESERVE_BYTES = 256 * 1024
+
+_T = TypeVar("_T")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS delivery (
@@ -227,14 +237,17 @@ class Ledger(LedgerReader):
     def __init__(self, path: Path) -> None:
         """Open the ledger, or make it; put a damaged one aside."""
         self._path = path
+        self._reserve = path.with_suffix(".reserve")
         try:
-            self._connection = _opened(path)
+            self._connection = self._with_reserve(partial(_opened, path))
         except sqlite3.Error as error:
             self._begin_anew(error)
+        self._keep_reserve()
 
     def add(self, delivery: Delivery) -> None:
         """Write a row, durable on return; a second row of the same segment changes nothing."""
         self._rows(_INSERT, astuple(delivery))
+        self._keep_reserve()
 
     def take_back(self, segment: SegmentId) -> None:
         """Forget a segment that was given up: it is to be shipped after all."""
@@ -242,11 +255,36 @@ class Ledger(LedgerReader):
         self._rows(query, (segment.writer, segment.slot, segment.first))
 
     def _rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-        try:
+        def rows() -> list[tuple[Any, ...]]:
             return self._connection.execute(query, values).fetchall()
+
+        try:
+            return self._with_reserve(rows)
         except sqlite3.Error as error:
             self._begin_anew(error)
-            return self._connection.execute(query, values).fetchall()
+            return rows()
+
+    def _with_reserve(self, act: Callable[[], _T]) -> _T:
+        """Act; on a full disk once more, in the room of the reserve."""
+        try:
+            return act()
+        except sqlite3.Error as error:
+            if error.sqlite_errorcode & 0xFF not in FULL or not self._reserve.is_file():
+                raise
+            self._reserve.unlink()
+            return act()
+
+    def _keep_reserve(self) -> None:
+        """Keep room for the next row; on a full disk there is none, and it is tried again."""
+        if self._reserve.exists():
+            return
+        beside = self._reserve.with_suffix(".tmp")
+        try:
+            with beside.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, RESERVE_BYTES)
+            beside.rename(self._reserve)
+        except OSError:
+            beside.unlink(missing_ok=True)
 
     def _begin_anew(self, error: sqlite3.Error) -> None:
         """Put a damaged ledger aside and go on with its readable rows; raise any other error."""
@@ -268,6 +306,8 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
+        # A short log: a disk that is nearly full must have room for it.
+        connection.execute("PRAGMA wal_autocheckpoint = 32")
         _upgrade(connection)
         connection.execute(f"{_SELECT} LIMIT 1")  # a table of another shape is no ledger
     except sqlite3.Error:

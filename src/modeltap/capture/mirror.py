@@ -34,7 +34,11 @@ class Mirror:
     def __init__(self, folder: Path, writer: str, page: memoryview, disk: Disk) -> None:
         """Open a mirror, or make it. Raise `SpoolBusy` while another process holds it."""
         self._file = _open(disk, mirror_path(folder, writer))
-        disk.sync_folder(folder)
+        try:
+            disk.sync_folder(folder)
+        except OSError:
+            self._file.close()
+            raise
         self._page = page
         self._written = b""
         self._dirty = False

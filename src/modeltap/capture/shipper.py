@@ -150,8 +150,9 @@ class Shipper:
         file = sealed.file
         if not self._spool.disk.is_file(file.path):
             return False  # shipped by another turn since it was listed
-        if self._ledger.has(file.id):
-            self._spool.disk.unlink(file.path)  # killed between the row and this
+        row = self._ledger.row(file.id)
+        if row is not None:  # killed, or refused by the disk, between the row and this
+            self._let_go(file, row.lost)
             return True
         try:
             shipment = shipment_of(self._spool, file)
@@ -246,9 +247,14 @@ class Shipper:
         self._remove(lost.file, lost.lost, reason)
 
     def _remove(self, file: SegmentFile, lost: int, reason: Drop) -> None:
+        self._let_go(file, lost)
+        if lost:
+            emit(SegmentQuarantined(str(file.id), reason, lost))
+
+    def _let_go(self, file: SegmentFile, lost: int) -> None:
+        """Remove a segment that has its row; one with records that were lost is kept aside."""
         if lost:
             self._spool.put_aside(file.path)
-            emit(SegmentQuarantined(str(file.id), reason, lost))
         else:
             self._spool.disk.unlink(file.path)
 

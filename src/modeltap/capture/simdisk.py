@@ -30,6 +30,7 @@ class _Inode:
         self.dirty: set[int] = set()  # pages whose cache is not on the disk
         self.changed_ns = 0
         self.locked = False
+        self.named = False  # its bytes count as used
 
     def touch(self, start: int, stop: int) -> None:
         self.dirty.update(range(start // PAGE_BYTES, -(-stop // PAGE_BYTES)))
@@ -70,23 +71,37 @@ class _Inode:
                 self.durable[start:stop] = chance.randbytes(stop - start)
 
 
+_Place = tuple[str, str]  # folder and name in it
+_Names = dict[str, dict[str, _Inode]]  # by folder and name: days are spent in listing folders
+
+
+def _place(path: Path) -> _Place:
+    folder, _, name = str(path).rpartition("/")
+    return folder, name
+
+
+def _copied(names: _Names) -> _Names:
+    return {folder: dict(held) for folder, held in names.items()}
+
+
 class _Step(NamedTuple):
-    """One step of the journal: `path` goes, or comes with an inode, or becomes `name`."""
+    """One step of the journal: `place` goes, or comes with an inode, or becomes `then`."""
 
-    path: Path
+    place: _Place
     inode: _Inode | None = None
-    name: Path | None = None
+    then: _Place | None = None
 
-    def touches(self, folder: Path) -> bool:
-        return self.path.parent == folder or (self.name is not None and self.name.parent == folder)
+    def touches(self, folder: str) -> bool:
+        return self.place[0] == folder or (self.then is not None and self.then[0] == folder)
 
-    def apply(self, names: dict[Path, _Inode]) -> None:
-        if self.inode is not None:
-            names[self.path] = self.inode
-        elif self.path in names:
-            inode = names.pop(self.path)
-            if self.name is not None:
-                names[self.name] = inode
+    def apply(self, names: _Names) -> None:
+        inode = self.inode
+        place = self.place
+        if inode is None:
+            inode = names.get(place[0], {}).pop(place[1], None)
+            place = self.then or place
+        if inode is not None and (self.inode is not None or self.then is not None):
+            names.setdefault(place[0], {})[place[1]] = inode
 
 
 class SimulatedFile:
@@ -98,14 +113,14 @@ class SimulatedFile:
         self._holds = False
 
     def write_at(self, offset: int, data: bytes) -> None:
-        inode, more = self._inode, max(0, offset + len(data) - len(self._inode.cached))
-        lacking = more - self._disk.room
+        inode, before = self._inode, len(self._inode.cached)
+        lacking = max(0, offset + len(data) - before) - self._disk.room
         if lacking > 0:
             data = data[: max(0, len(data) - lacking)]  # a full disk takes what it can
         inode.cached.extend(bytes(max(0, offset - len(inode.cached))))
         inode.cached[offset : offset + len(data)] = data
         inode.touch(offset, offset + len(data))
-        self._disk.stamp(inode)
+        self._disk.stamp(inode, grown=len(inode.cached) - before)
         if lacking > 0:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -115,7 +130,7 @@ class SimulatedFile:
         inode.cached.extend(bytes(max(0, size - before)))
         del inode.cached[size:]
         inode.touch(min(before, size), max(before, size))
-        self._disk.stamp(inode)
+        self._disk.stamp(inode, grown=size - before)
 
     def sync(self) -> None:
         self._inode.write_back()
@@ -142,48 +157,54 @@ class SimulatedDisk:
 
     def __init__(self, capacity: int = 1 << 40) -> None:
         self.capacity = capacity
-        self._folders: dict[Path, _Inode] = {}  # inodes for their locks
-        self._cached: dict[Path, _Inode] = {}
-        self._durable: dict[Path, _Inode] = {}
+        self._folders: dict[str, _Inode] = {}  # inodes for their locks
+        self._cached: _Names = {}
+        self._durable: _Names = {}
         self._journal: list[_Step] = []  # what is in the cache and not durable
         self._ticks = 0
+        self._used = 0  # bytes of the files that have a name
 
     @property
     def room(self) -> int:
-        return max(0, self.capacity - self._used_bytes())
+        return max(0, self.capacity - self._used)
 
-    def stamp(self, inode: _Inode) -> None:
+    def stamp(self, inode: _Inode, *, grown: int = 0) -> None:
         """Note that a file has changed."""
         self._ticks += 1
+        self._used += grown if inode.named else 0
         inode.changed_ns = self._ticks
 
     # ------------------------------------------------------------ the port
 
     def used_percent(self, folder: Path) -> float:
-        return 100.0 * self._used_bytes() / self.capacity
+        return 100.0 * self._used / self.capacity
 
     def free_bytes(self, folder: Path) -> int:
         return self.room
 
     def make_folder(self, folder: Path) -> None:
-        for each in (folder, *folder.parents):
-            self._folders.setdefault(each, _Inode())
+        if str(folder) not in self._folders:
+            for each in (folder, *folder.parents):
+                self._folders.setdefault(str(each), _Inode())
 
     def remove_folder(self, folder: Path) -> None:
         self._folder(folder)
         if self.files(folder) or self.folders(folder):
             raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
         self.sync_folder(folder)  # no journal forgets names of a folder and remembers its end
-        del self._folders[folder]
+        del self._folders[str(folder)]
 
     def files(self, folder: Path) -> list[str]:
-        return sorted(path.name for path in self._cached if path.parent == folder)
+        return sorted(self._cached.get(str(folder), ()))
 
     def folders(self, folder: Path) -> list[str]:
-        return sorted(each.name for each in self._folders if each.parent == folder != each)
+        above = f"{str(folder).rstrip('/')}/"
+        inside = (each[len(above) :] for each in self._folders if each.startswith(above))
+        return sorted(name for name in inside if name and "/" not in name)
 
     def is_file(self, path: Path) -> bool:
-        return path in self._cached
+        folder, name = _place(path)
+        return name in self._cached.get(folder, ())
 
     def size_and_age(self, path: Path) -> tuple[int, int]:
         inode = self._inode(path)
@@ -195,15 +216,15 @@ class SimulatedDisk:
 
     def create(self, path: Path) -> File:
         self._folder(path.parent)
-        if path in self._cached:
+        if self.is_file(path):
             raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
         inode = _Inode()
         self.stamp(inode)
-        self._step(_Step(path, inode))
+        self._step(_Step(_place(path), inode))
         return SimulatedFile(self, inode)
 
     def open(self, path: Path, *, make: bool = False) -> File:
-        if make and path not in self._cached:
+        if make and not self.is_file(path):
             return self.create(path)
         return SimulatedFile(self, self._inode(path))
 
@@ -213,18 +234,21 @@ class SimulatedDisk:
     def rename(self, path: Path, name: Path) -> None:
         self._inode(path)
         self._folder(name.parent)
-        self._step(_Step(path, name=name))
+        self._step(_Step(_place(path), then=_place(name)))
 
     def unlink(self, path: Path) -> None:
         self._inode(path)
-        self._step(_Step(path))
+        self._step(_Step(_place(path)))
 
     def sync_folder(self, folder: Path) -> None:
         self._folder(folder)
+        kept = []
         for step in self._journal:
-            if step.touches(folder):
+            if step.touches(str(folder)):
                 step.apply(self._durable)
-        self._journal = [step for step in self._journal if not step.touches(folder)]
+            else:
+                kept.append(step)
+        self._journal = kept
 
     # ------------------------------------------------------------ power
 
@@ -234,25 +258,43 @@ class SimulatedDisk:
             if chance.random() < 0.5:
                 step.apply(self._durable)
         self._journal.clear()
-        self._cached = dict(self._durable)
-        for inode in self._cached.values():
+        self._cached = _copied(self._durable)
+        self._used = 0
+        for inode in (inode for held in self._cached.values() for inode in held.values()):
             inode.crash(chance)
+            inode.named = True
+            self._used += len(inode.cached)
         for inode in self._folders.values():
             inode.locked = False
 
+    def rot(self, path: Path, chance: random.Random) -> None:
+        """Flip a bit of a file, in the cache and on the disk."""
+        inode = self._inode(path)
+        at, bit = chance.randrange(len(inode.cached)), 1 << chance.randrange(8)
+        for data in (inode.cached, inode.durable):
+            if at < len(data):
+                data[at] ^= bit
+
     def _step(self, step: _Step) -> None:
+        folder, name = step.then or step.place
+        gone = self._cached.get(folder, {}).get(name)
         step.apply(self._cached)
+        if gone is not None:  # removed, or replaced
+            gone.named = False
+            self._used -= len(gone.cached)
+        if step.inode is not None:
+            step.inode.named = True
         self._journal.append(step)
 
-    def _used_bytes(self) -> int:
-        return sum(len(inode.cached) for inode in self._cached.values())
-
     def _folder(self, folder: Path) -> _Inode:
-        if folder not in self._folders:
+        inode = self._folders.get(str(folder))
+        if inode is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(folder))
-        return self._folders[folder]
+        return inode
 
     def _inode(self, path: Path) -> _Inode:
-        if path not in self._cached:
+        folder, name = _place(path)
+        inode = self._cached.get(folder, {}).get(name)
+        if inode is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path))
-        return self._cached[path]
+        return inode

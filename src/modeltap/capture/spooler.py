@@ -19,7 +19,7 @@ counts what it drops.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Final, final
 
@@ -99,22 +99,21 @@ class Spooler:
         """Drain every ring once; sync and seal what is due. Raise nothing that a disk can do."""
         if self._clock.monotonic() < self._rest_until:
             return
-        self._meet_rings()
-        self._retire_dead()
         try:
+            self._meet_rings()
+            self._retire_dead()
             for lane in self._lanes:
                 lane.drain()
             self._settle(self._due)
             self._limit()
-            if self._clock.monotonic() >= self._count_lost_at:
-                self._count_lost()
+            self._count_lost()
         except OSError as error:
             self._rest(error)
 
     def close(self) -> None:
         """Empty the rings and seal everything; what the disk refuses is left to the next start."""
-        self._meet_rings()
         try:
+            self._meet_rings()
             for lane in self._lanes:
                 while lane.drain():
                     pass
@@ -182,7 +181,12 @@ class Spooler:
                 self._rest(error)
 
     def _count_lost(self) -> None:
-        """Settle the counts of dead writers, once; while the ledger is mended, try again."""
+        """Settle the counts of dead writers, once; while the ledger is mended, try again.
+
+        Not before their segments are sealed: to adopt one may cost it a torn tail.
+        """
+        if self._dead or self._clock.monotonic() < self._count_lost_at:
+            return
         try:
             lost = settle_dead(self._spool, self._rings)
         except LedgerUnreadable as error:
@@ -220,15 +224,20 @@ class _Lane:
         self._folder = spool.writers / self.writer
         disk.make_folder(self._folder)
         disk.sync_folder(spool.writers)  # no record is durable in a folder that a power cut forgets
-        self._lock = _lock(disk, self._folder)
-        self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
         self._open: dict[_Key, _Open] = {}
         self._given_up: list[Segment] = []  # and not yet let go: the disk refused that, too
-        for segment in _adopted(self._folder, spool, self._held()):
-            key = segment.label.stream, segment.label.hour
-            if key in self._open:  # it was given up by a failed sync, and then by its rename
-                _seal(self._open[key].segment)
-            self._add(key, segment)
+        with ExitStack() as opened:  # closed when the disk refuses: it is asked again
+            self._lock = _lock(disk, self._folder)
+            opened.callback(self._lock.close)
+            self._mirror = Mirror(spool.counters, self.writer, ring.counters, disk)
+            opened.callback(self._mirror.close)
+            opened.callback(self._close_segments)
+            for segment in _adopted(self._folder, spool, self._held()):
+                key = segment.label.stream, segment.label.hour
+                if key in self._open:  # it was given up by a failed sync, and then by its rename
+                    _seal(self._open.pop(key).segment)
+                self._add(key, segment)
+            opened.pop_all()
 
     def _held(self) -> Held:
         """Look through the ring for what a dead predecessor had not released."""
@@ -287,10 +296,13 @@ class _Lane:
         return any(opened.segment.size >= size for opened in self._open.values())
 
     def close(self) -> None:
-        for segment in (*self._given_up, *(opened.segment for opened in self._open.values())):
-            segment.close()
+        self._close_segments()
         self._mirror.close()
         self._lock.close()
+
+    def _close_segments(self) -> None:
+        for segment in (*self._given_up, *(opened.segment for opened in self._open.values())):
+            segment.close()
 
     def _append(self, key: _Key, group: list[Batch]) -> None:
         segment = (self._open.get(key) or self._create(key, group[0])).segment

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from capture_world import PLAN, World, exchange
 
+from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop, read
 from modeltap.capture.offer import SLICE_BYTES
 from modeltap.capture.ring import RingReader

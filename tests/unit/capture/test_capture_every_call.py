@@ -12,6 +12,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+
 from capture_world import World, exchange
 
 ERRORS = [errno.EIO, errno.ENOSPC, errno.EMFILE, errno.EROFS]

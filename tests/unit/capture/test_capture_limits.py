@@ -3,8 +3,8 @@
 from pathlib import Path
 
 import pytest
-from capture_world import World, exchange
 
+from capture_world import World, exchange
 from modeltap.capture.counters import Drop
 from modeltap.objects.simulated import Fault, SimulatedStore
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from capture_world import PLAN, World, exchange
 
+from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop
 from modeltap.capture.destination import HOLD_SECONDS
 from modeltap.capture.outcome import REFUSALS_MAX, Outcome, outcome_of

@@ -6,7 +6,6 @@ from pathlib import Path
 from uuid import uuid4
 
 from capture_world import PLAN, World, exchange
-
 from modeltap.capture.ledger import Delivery, Ledger
 from modeltap.capture.rebuild import rebuild
 from modeltap.capture.segment import SegmentId

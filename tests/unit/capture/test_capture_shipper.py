@@ -26,7 +26,7 @@ from modeltap.capture.shipper import LANES, Shipper
 from modeltap.clock import SimulatedClock
 from modeltap.errors import ObjectExists, StoreRefused, StoreUnavailable
 from modeltap.nouns import CapturePlan
-from modeltap.objects.port import ObjectStore, Stored, refusal
+from modeltap.objects.port import ObjectInfo, ObjectStore, Stored, refusal
 from modeltap.objects.simulated import SimulatedStore
 
 Fault = Callable[[bool], Exception | None]
@@ -230,6 +230,57 @@ def test_turns_at_once_share_the_destinations(world: World, store: HostileStore)
     assert sum(asyncio.run(several())) == 4
     assert len(store.puts) == 4
     settled(world, 4)
+
+
+class YieldingStore(HostileStore):
+    """Each call gives way to others, before its effect and after."""
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+        kms_key_id: str | None = None,
+    ) -> Stored:
+        await asyncio.sleep(0)
+        stored = await super().put(
+            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
+        )
+        await asyncio.sleep(0)
+        return stored
+
+    async def head(self, key: str) -> ObjectInfo:
+        await asyncio.sleep(0)
+        return await super().head(key)
+
+
+@pytest.mark.parametrize("steps", range(10))
+def test_a_turn_may_be_cancelled_anywhere(tmp_path: Path, steps: int) -> None:
+    """After any number of steps: nothing is kept busy, and each object is there once."""
+
+    async def cut_short(world: World) -> None:
+        turns = [asyncio.create_task(world.shipper.turn(lane)) for lane in LANES]
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        for turn in turns:
+            turn.cancel()
+        await asyncio.gather(*turns, return_exceptions=True)
+
+    store = YieldingStore()
+    with World(tmp_path, store=store) as world:
+        for number in range(3):
+            seal(world, number)
+        store.after = [StoreUnavailable("lost")]
+        for _ in range(4):
+            asyncio.run(cut_short(world))
+            world.clock.advance(2)
+        for _ in range(2):  # the acknowledgement may be lost as late as now
+            world.ship()
+            world.clock.advance(2)
+        assert len(world.records()) == 3
+        settled(world, 3)
 
 
 class Play:
