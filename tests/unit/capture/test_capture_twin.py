@@ -122,7 +122,20 @@ class CaptureAndTwin(RuleBasedStateMachine):
         self.world.start()
 
     @invariant()
+    def what_arrived_was_offered_and_is_there_once(self) -> None:
+        """G3 and G7, at any moment: every line decodes, none is false, none comes twice."""
+        arrived = [int(body.split(b",")[0]) for body in self.world.inputs()]
+        assert len(arrived) == len(set(arrived))
+        assert set(arrived) <= self.offered
+
+    @invariant()
+    def nothing_is_put_aside(self) -> None:
+        """G6: a disk that refuses, and a death, damage no segment."""
+        assert not list(self.world.spool.quarantine.iterdir())
+
+    @invariant()
     def every_record_has_a_fate(self) -> None:
+        """G4, at any moment."""
         assert all(count.discrepancy == 0 for count in self.world.account())
 
 
