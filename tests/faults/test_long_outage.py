@@ -1,4 +1,4 @@
-"""A destination is dead for six simulated hours (F10): memory stays, nothing is lost, all arrives."""
+"""A destination is dead for six simulated hours (F10): memory stays, and all arrives."""
 
 from pathlib import Path
 

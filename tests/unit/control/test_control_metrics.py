@@ -87,3 +87,20 @@ def test_a_house_without_traffic_has_a_page(pages: int, tmp_path: Path) -> None:
     spool = SpoolFolder(tmp_path, SystemDisk())
     found = samples(exposition(pages, partial(standing, Inventory(spool), []), 0))
     assert {name for name, labels in found if "endpoint" in dict(labels)} == set()
+
+
+def test_every_family_of_capture_is_documented(pages: int, tmp_path: Path) -> None:
+    spool = SpoolFolder(tmp_path, SystemDisk())
+    memory = memoryview(bytearray(PAGE_BYTES))
+    counters = Counters(memory, lambda at, size: True)
+    counters.sample(counters.slot(*CHURN))
+    spool.make()
+    mirror = Mirror(spool.counters, SimulatedClock().uuid4(), memory, SystemDisk())
+    mirror.write()
+    text = exposition(pages, partial(standing, Inventory(spool), []), 0).decode()
+    mirror.close()
+    families = {family.name for family in text_string_to_metric_families(text)}
+    page = (Path(__file__).parents[3] / "docs" / "metrics.md").read_text()
+    told = {name for name in families if name.startswith("smcap_")}
+    assert len(told) > 15
+    assert {name for name in told if name not in page} == set()
