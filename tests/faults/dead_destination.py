@@ -22,13 +22,14 @@ from capture_kills import FolderStore
 from capture_world import exchange
 from modeltap.capture.account import account
 from modeltap.capture.counters import Counters
+from modeltap.capture.destination import Lane
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.guard import Guard
 from modeltap.capture.ledger import Ledger
 from modeltap.capture.offer import Capture
 from modeltap.capture.ring import RingReader, RingWriter, make_ring
-from modeltap.capture.shipper import Shipper
+from modeltap.capture.shipper import LANES, Shipper
 from modeltap.capture.spooler import Spooler
 from modeltap.capture.waiters import Waiters
 from modeltap.clock import SystemClock
@@ -108,9 +109,7 @@ class House:
 
     async def _ship(self) -> None:
         shipper = self.make_shipper()
-        while True:
-            await shipper.turn()
-            await asyncio.sleep(0.2)
+        await asyncio.gather(*(_take_turns(shipper, lane) for lane in LANES))
 
     def make_shipper(self) -> Shipper:
         store: ObjectStore = MortalStore(self.bucket, self.grave)
@@ -126,6 +125,12 @@ class House:
         """Tell how many seconds of load wait in sealed segments."""
         sealed = self.spool.writers.glob("*/*.seal")
         return sum(int(path.stem.rpartition("-")[2]) for path in sealed) / PER_SECOND
+
+
+async def _take_turns(shipper: Shipper, lane: Lane) -> None:
+    while True:
+        await shipper.turn(lane)
+        await asyncio.sleep(0.2 * len(LANES))
 
 
 def fork(run: Callable[[], None]) -> int:
