@@ -1,6 +1,6 @@
 """Every error that a caller can see, as one drawn tree.
 
-    ModeltapError                      code, status, message, may a retry help
+    ModeltapError                      code, status, message
     ├─ ClientError                     the caller can mend it
     │  ├─ ValidationException          400  control API: references, states, shapes
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
@@ -30,7 +30,6 @@ class ModeltapError(Exception):
 
     code: ClassVar[str] = "InternalFailure"
     status: ClassVar[int] = 500
-    retry: ClassVar[bool] = False
     variant: tuple[str, str] = "", ""
     """Endpoint and variant that an invocation failed at, once they were chosen."""
 
@@ -262,7 +261,7 @@ class ModelError(ModeltapError):
 
 
 class ServerError(ModeltapError):
-    retry = True
+    """A retry may help."""
 
 
 class InternalFailure(ServerError):
@@ -304,10 +303,7 @@ class StaleVersion(HouseError):
 
 
 class InstanceGone(HouseError):
-    """The instance is not there, or died with this call in flight.
-
-    `sent` tells whether a frame left: only a call that never left may go to another instance.
-    """
+    """The instance is not there, or died with this call in flight; `sent`: a frame of it left."""
 
     def __init__(self, instance: str, *, sent: bool) -> None:
         super().__init__(f"instance {instance} is gone")

@@ -127,8 +127,8 @@ def free_port() -> int:
 
 
 def new_server(home: Path, **settings: str) -> Server:
-    """Start a server that seals each second, and captures however full the disk is."""
-    common = {"capture_seal_seconds": "1"}
+    """Start a server that seals each second, tries again soon, and captures on a full disk, too."""
+    common = {"capture_seal_seconds": "1", "capture_retry_seconds_max": "5"}
     if disk_is_full():
         common["capture_disk_stop_percent"] = "99.9"
     return Server(home, free_port(), common | settings).start()

@@ -134,3 +134,15 @@ def test_segments_and_counters_of_garbage_stop_nobody(tmp_path: Path) -> None:
         assert counts.keys() <= {"", "churn"}
         assert (counts["churn"].sampled, counts["churn"].delivered) == (1, 1)
         assert not folder.exists() or not list(folder.iterdir())
+
+
+def test_a_file_in_the_place_of_a_folder_is_moved_aside(tmp_path: Path) -> None:
+    root = tmp_path / "spool"
+    root.mkdir()
+    for name in ("counters", "writers", "quarantine"):
+        (root / name).write_bytes(b"mine")
+    with World(root) as world:
+        world.offer(exchange(1))
+        world.deliver()
+        assert len(world.inputs()) == 1
+    assert (root / "writers.aside").read_bytes() == b"mine"

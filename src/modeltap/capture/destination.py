@@ -24,7 +24,6 @@ SLOW_SECONDS: Final = 5.0
 """From this age on a PUT is slow: it hangs, for all that we know."""
 PROBES_MAX: Final = 2
 FIRST_REST_SECONDS: Final = 1.0
-HOLD_SECONDS: Final = 60.0
 
 
 class Lane(Enum):
@@ -127,7 +126,7 @@ def rest_seconds(outcome: Outcome, failures: int, chance: float, seconds_max: fl
     Full jitter: shippers that failed together do not come back together.
     """
     if outcome in (Outcome.HELD, Outcome.SKEWED):
-        return HOLD_SECONDS
+        return seconds_max
     if outcome is Outcome.CONFLICT:
         return FIRST_REST_SECONDS * chance
     return chance * min(seconds_max, FIRST_REST_SECONDS * 2.0 ** min(failures + 1, 30))

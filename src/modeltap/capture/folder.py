@@ -43,9 +43,13 @@ class SpoolFolder:
         return self.root / "ledger.db"
 
     def make(self) -> None:
-        """Make what is missing."""
+        """Make what is missing; what stands in a folder's place is moved aside."""
         for folder in (self.root, self.counters, self.writers, self.quarantine):
-            self.disk.make_folder(folder)
+            try:
+                self.disk.make_folder(folder)
+            except FileExistsError:
+                self.disk.rename(folder, folder.with_name(f"{folder.name}.aside"))
+                self.disk.make_folder(folder)
         self.disk.sync_folder(self.root)
 
     def writer_folders(self) -> Iterator[Path]:

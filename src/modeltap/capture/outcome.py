@@ -7,8 +7,8 @@
     conflict        409                                       again soon
     unavailable     no answer, 5xx, SlowDown, RequestTimeout  again after a backoff
     credentials     ExpiredToken, InvalidToken, …             opens the store anew, then the same
-    skewed          RequestTimeTooSkewed                      held: again each minute
-    held            AccessDenied, NoSuchBucket, 301, …        held: again each minute
+    skewed          RequestTimeTooSkewed                      held: again after the longest pause
+    held            AccessDenied, NoSuchBucket, 301, …        held: again after the longest pause
     no_conditions   400, 413, 501 to "create only"            at once without, here and from now on
     refused         any other 4xx                             again after a backoff
     poison          the same, five times, of a destination    quarantine, the next goes on

@@ -100,10 +100,11 @@ class Shipper:
     async def turn(self, lane: Lane = Lane.OLDEST) -> int:
         """Ship what is sealed and may be tried now; tell how many segments were settled."""
         settled = 0
-        self._list()
-        while (chosen := self._choose(lane)) is not None:
-            settled += await self._try(chosen, lane)
-            self._publish()
+        with suppress(OSError):  # a disk that gives no list is asked again at the next turn
+            self._list()
+            while (chosen := self._choose(lane)) is not None:
+                settled += await self._try(chosen, lane)
+                self._publish()
         self._publish()
         return settled
 

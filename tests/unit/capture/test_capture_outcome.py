@@ -10,7 +10,6 @@ import pytest
 
 from capture_world import PLAN, World, exchange
 from modeltap.capture.counters import Drop
-from modeltap.capture.destination import HOLD_SECONDS
 from modeltap.capture.outcome import REFUSALS_MAX, Outcome, outcome_of
 from modeltap.capture.puts import Puts, read_puts
 from modeltap.capture.shipper import Shipper
@@ -140,7 +139,10 @@ def tries(world: World, bucket: Answering, seconds: int) -> list[int]:
     return found
 
 
-def arrives(world: World, bucket: Answering, seconds: float = HOLD_SECONDS) -> None:
+HELD_SECONDS = 60.0  # capture_retry_seconds_max
+
+
+def arrives(world: World, bucket: Answering, seconds: float = HELD_SECONDS) -> None:
     """See that nothing was lost meanwhile, and that all arrives once the store is well."""
     before = world.count()
     assert (before.pending, before.delivered, before.dropped) == (1, 0, {})
@@ -304,7 +306,7 @@ def test_what_the_shipper_publishes(world: World, bucket: Answering) -> None:
     why = Outcome.HELD, "the store answered 403 AccessDenied"
     assert told.waiting == {"s3://bucket/bad": why}
     bucket.answer = Fault.NO_CONDITIONS
-    world.clock.advance(HOLD_SECONDS)
+    world.clock.advance(HELD_SECONDS)
     world.ship()
     told = read_puts(world.spool)
     assert (told.waiting, told.unconditional) == ({}, ("s3://bucket/bad",))
