@@ -13,6 +13,7 @@ from benchmarks.scenarios import (
     overload,
     peers,
     pieces,
+    scrape,
     soak,
     spool,
     uploads,
@@ -35,6 +36,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "drain": drain.run,
     "frozen": frozen.run,
     "spool": spool.run,
+    "scrape": scrape.run,
     "soak": soak.run,
 }
 """What runs when nothing is named; the soak only by name."""

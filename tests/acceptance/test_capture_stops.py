@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from file_systems import MIB, tmpfs
 
@@ -130,6 +131,25 @@ def test_an_endpoint_with_too_much_in_the_spool_stops_alone(small: tuple[Server,
     newest.unlink()
     code, text = audit(server, "stuck")
     assert (code, "without a fate" in text) == (1, True), text
+
+
+def test_invented_names_make_no_series(small: tuple[Server, str]) -> None:
+    server, row = small
+    runtime = server.client("sagemaker-runtime")
+
+    def series() -> int:
+        lines = page(server, "/metrics").splitlines()
+        return sum(not line.startswith("#") for line in lines)
+
+    def refused(name: str) -> None:
+        with pytest.raises(ClientError):
+            invoke(runtime, name, row)
+
+    refused("nobody")
+    before = series()
+    for number in range(200):
+        refused(f"nobody-{number}")
+    assert series() == before
 
 
 def _first(segment: Path) -> int:

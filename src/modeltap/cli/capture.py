@@ -28,7 +28,10 @@ app.command(capture_audit.rebuild)
 
 @app.command
 def ls(endpoint: str | None = None, *, home: HomeOption = None) -> None:
-    """List the captured objects, and what became of every sampled record."""
+    """List the captured objects, and what became of every sampled record.
+
+    What a server that runs has sampled in the last 20 ms may not be counted yet.
+    """
     settings = resolve(home)
     for delivery in _deliveries(settings, endpoint):
         print(f"{delivery.records:>8} records {delivery.bytes:>10} bytes  {delivery.uri}")
