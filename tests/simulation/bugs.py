@@ -61,7 +61,7 @@ def bug(within: int) -> Callable[[Patch], Patch]:
 # ---------------------------------------------------------------- segments and the ring
 
 
-@bug(10)
+@bug(20)
 def sync_retried(patch: MonkeyPatch) -> None:
     """A sync that was refused is asked for again (fsyncgate)."""
     sync = Segment.sync
@@ -75,7 +75,7 @@ def sync_retried(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "sync", twice)
 
 
-@bug(10)
+@bug(40)
 def sync_failure_ignored(patch: MonkeyPatch) -> None:
     """A sync that was refused counts as done."""
     sync = Segment.sync
@@ -103,7 +103,7 @@ def nothing_marked(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "mark", none)
 
 
-@bug(10)
+@bug(40)
 def marked_when_appended(patch: MonkeyPatch) -> None:
     """A segment is given up as if the ring had released all of it."""
     append = Segment.append
@@ -196,7 +196,7 @@ def name_not_synced(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "create", classmethod(nameless))
 
 
-@bug(10)
+@bug(80)
 def read_again_and_appended(patch: MonkeyPatch) -> None:
     """What is read a second time is not known again."""
 
@@ -208,7 +208,7 @@ def read_again_and_appended(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "_append", append)
 
 
-@bug(10)
+@bug(160)
 def adopted_with_what_the_ring_holds(patch: MonkeyPatch) -> None:
     """A successor takes what was never synced for released."""
     patch.setattr(_Lane, "_held", lambda _: {})
@@ -236,7 +236,7 @@ def segment_names_reused(patch: MonkeyPatch) -> None:
     patch.setattr(spooler, "SegmentId", lambda writer, slot, _: SegmentId(writer, slot, 1))
 
 
-@bug(10)
+@bug(40)
 def torn_write_left(patch: MonkeyPatch) -> None:
     """What a refused write has left stays in the middle of the segment."""
 
@@ -252,7 +252,7 @@ def torn_write_left(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "_write", write)
 
 
-@bug(10)
+@bug(80)
 def given_up_and_forgotten(patch: MonkeyPatch) -> None:
     """A segment that the disk would not let go is left behind, and the ring read again."""
 
@@ -289,7 +289,7 @@ class _WallClock:
         return self._clock.now_ns() / 1e9
 
 
-@bug(10)
+@bug(40)
 def ages_by_the_wall_clock(patch: MonkeyPatch) -> None:
     """Who rests, rests until the wall clock says so."""
     for part in (Spooler, Shipper):
@@ -329,7 +329,7 @@ def mirror_not_synced(patch: MonkeyPatch) -> None:
     patch.setattr(Mirror, "sync", lambda _: None)
 
 
-@bug(10)
+@bug(80)
 def mirror_sync_retried(patch: MonkeyPatch) -> None:
     """A mirror's sync that was refused is asked for again (fsyncgate)."""
 
@@ -360,7 +360,7 @@ def never_settled(patch: MonkeyPatch) -> None:
     patch.setattr(spooler, "settle_dead", lambda *_: 0)
 
 
-@bug(10)
+@bug(160)
 def settled_before_sealed(patch: MonkeyPatch) -> None:
     """The dead are counted once, and adopted later."""
     count_lost = Spooler._count_lost
@@ -388,7 +388,7 @@ def pending_twice(patch: MonkeyPatch) -> None:
 # ---------------------------------------------------------------- shipping
 
 
-@bug(10)
+@bug(20)
 def random_keys(patch: MonkeyPatch) -> None:
     """A segment's object has another name at each try."""
     object_uri = shipment.object_uri
@@ -455,7 +455,7 @@ def no_answer_taken_for_poison(patch: MonkeyPatch) -> None:
     _give_up_at(patch, Outcome.UNAVAILABLE)
 
 
-@bug(10)
+@bug(20)
 def denied_taken_for_poison(patch: MonkeyPatch) -> None:
     """What a store denies today is given up."""
     _give_up_at(patch, Outcome.HELD)
@@ -492,7 +492,7 @@ def deleted_when_refused(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_rest", rest)
 
 
-@bug(10)
+@bug(40)
 def unlinked_before_the_row(patch: MonkeyPatch) -> None:
     """A segment is removed before anything says that it was delivered."""
 
@@ -525,7 +525,7 @@ def given_up_without_a_row(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_give_up", give_up)
 
 
-@bug(10)
+@bug(40)
 def evidence_removed(patch: MonkeyPatch) -> None:
     """Killed between the row and its removal, a segment that was given up is not kept."""
     row = Ledger.row
@@ -554,7 +554,7 @@ def damaged_shipped_twice(patch: MonkeyPatch) -> None:
 # ---------------------------------------------------------------- room
 
 
-@bug(10)
+@bug(20)
 def guard_never_reopens(patch: MonkeyPatch) -> None:
     """A disk that was full once stops capture for good."""
     refresh = Guard.refresh
