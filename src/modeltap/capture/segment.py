@@ -188,8 +188,12 @@ class Segment:
         ring has released, so that a sync that fails later can give up nothing else. The tail is
         cut at the first frame that is not whole, too, and so is an END that its rename did not
         follow. A file without any record is removed; one whose records have lost their label stays.
+
+        What is kept is written again: if the predecessor was refused a sync, the cache may be all
+        that has it, and a sync of pages that count as clean would say "done".
         """
-        found = content(disk, file)
+        data = disk.read(file.path)
+        found = read(data, file)
         kept, size = _released(found, held)
         if not kept and (found.intact_records or not found.records):
             disk.unlink(file.path)
@@ -198,6 +202,7 @@ class Segment:
         segment = cls(file, found.label, disk, disk.open(file.path))
         try:
             segment._cut(len(kept), size)
+            segment._opened.write_at(0, data[:size])
         except OSError:
             segment.close()
             raise

@@ -48,7 +48,7 @@ from modeltap.capture.puts import Puts, write_puts
 from modeltap.capture.segment import SegmentFile
 from modeltap.capture.shipment import Shipment, shipment_of
 from modeltap.clock import Clock
-from modeltap.errors import ObjectExists, ObjectStoreError, StoreRefused
+from modeltap.errors import ObjectExists, ObjectNotFound, ObjectStoreError, StoreRefused
 from modeltap.objects.port import ObjectStore, Stored
 from modeltap.settings import Settings
 from modeltap.telemetry import emit
@@ -173,7 +173,8 @@ class Shipper:
         except ObjectStoreError as error:
             # A put to create was tried without that, too, where this could have been why.
             outcome = outcome_of(error, create_only=False)
-            return self._failed(sealed, shipment, destination, outcome, error, began)
+            is_poison = self._failed(sealed, shipment, destination, outcome, error, began)
+            return is_poison and await self._give_up_poison(shipment)
         self._take_up(destination)
         if etag is None:
             self._outcomes[Outcome.KEY_TAKEN] += 1
@@ -220,16 +221,28 @@ class Shipper:
         error: ObjectStoreError,
         began: float,
     ) -> bool:
-        """Do what the outcome asks for; tell whether the segment was settled: given up."""
+        """Do what the outcome asks for; tell whether the segment is poison."""
         self._outcomes[outcome] += 1
         if began >= destination.rested_at or not destination.failures:
             self._rest(destination, outcome, error)
         if outcome is Outcome.CREDENTIALS:
             self._renew(shipment.uri)
-        if outcome is not Outcome.REFUSED or not destination.refuse(sealed):
-            return False
-        self._outcomes[Outcome.POISON] += 1
-        self._give_up(shipment, Drop.POISON)
+        return outcome is Outcome.REFUSED and destination.refuse(sealed)
+
+    async def _give_up_poison(self, shipment: Shipment) -> bool:
+        """Give a segment up, unless an earlier put whose answer was lost has stored it."""
+        store, key = self._stores(shipment.uri)
+        try:
+            etag = await _etag_of(store, key, shipment)
+        except ObjectNotFound:
+            etag = None
+        except ObjectStoreError:
+            return False  # nobody can say: it is refused once more
+        if etag is None:
+            self._outcomes[Outcome.POISON] += 1
+            self._give_up(shipment, Drop.POISON)
+        else:
+            self._settle(shipment, etag)
         return True
 
     # ------------------------------------------------------------ its end

@@ -93,6 +93,24 @@ class Odd(SimulatedStore):
         return await super().put(key, data, create_only=create_only)
 
 
+class Forgetful(Odd):
+    """Such a bucket, which took the first large object, too; but that answer was lost."""
+
+    async def put(
+        self,
+        key: str,
+        data: bytes,
+        *,
+        metadata: Mapping[str, str] | None = None,
+        create_only: bool = False,
+        kms_key_id: str | None = None,
+    ) -> Stored:
+        if len(data) > 5000 and not [each async for each in self.list(key)]:
+            await SimulatedStore.put(self, key, data)
+            raise StoreUnavailable("the answer was lost")
+        return await super().put(key, data, create_only=create_only)
+
+
 class Answering:
     """A bucket that fails its puts as it is told, and counts what it is asked."""
 
@@ -229,6 +247,18 @@ def test_a_segment_that_alone_is_refused_is_poison_and_holds_up_no_other(
         assert capfd.readouterr().out.count("reason=poison") == 1
         told = read_puts(world.spool).outcomes
         assert (told[Outcome.REFUSED], told[Outcome.POISON]) == (REFUSALS_MAX, 1)
+
+
+def test_what_is_refused_and_was_stored_before_is_no_poison(tmp_path: Path) -> None:
+    with World(tmp_path, store=Forgetful()) as world:
+        seal(world, 0, 1, body=b"x" * 5000)
+        for number in range(2, 12):
+            seal(world, number)
+        for _ in range(60):
+            world.ship()
+            world.clock.advance(1)
+        count = world.count()
+        assert (count.delivered, count.dropped, count.pending) == (12, {}, 0)
 
 
 @pytest.mark.parametrize("fault", [Fault.REFUSED, Fault.TOO_LARGE])

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from errno import EIO, ENOSPC, EROFS
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from modeltap.capture.segment import (
     read,
     segment_files,
 )
+from modeltap.capture.simdisk import SimulatedDisk
 
 WRITER = "0123abcd-0000-4000-8000-000000000000"
 IDENTITY = SegmentId(WRITER, 3, 7)
@@ -190,3 +192,24 @@ def test_what_was_given_up_is_let_go_once_the_disk_allows(tmp_path: Path, refuse
     (file,) = segment_files(disk, tmp_path / WRITER)
     assert file.count == 2
     assert list(content(disk, file).records) == RECORDS[:2]
+
+
+def test_what_is_adopted_is_written_again(tmp_path: Path) -> None:
+    """A predecessor's sync was refused: what it covered is in the cache, and counts as clean."""
+    disk = SimulatedDisk()
+    place = tmp_path / WRITER
+    disk.make_folder(place)
+    faulty = FaultyDisk(disk, sync_faults=[EIO])
+    segment = Segment.create(place, IDENTITY, LABEL, faulty)
+    append(segment, *RECORDS)
+    with pytest.raises(OSError, match="Input/output"):
+        segment.sync()
+    segment.close()
+    (file,) = segment_files(disk, place)
+    adopted = Segment.adopt(file, {}, disk)
+    assert adopted is not None
+    adopted.sync()
+    adopted.seal()
+    disk.lose_power(Random(0))
+    (after,) = segment_files(disk, place)
+    assert list(content(disk, after).records) == RECORDS
