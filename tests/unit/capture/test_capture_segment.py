@@ -201,7 +201,8 @@ def test_what_is_adopted_is_written_again(tmp_path: Path) -> None:
     disk.make_folder(place)
     faulty = FaultyDisk(disk, sync_faults=[EIO])
     segment = Segment.create(place, IDENTITY, LABEL, faulty)
-    append(segment, *RECORDS)
+    records = [(number, b"x" * 10_000) for number in range(7, 10)]  # of many pages
+    append(segment, *records)
     with pytest.raises(OSError, match="Input/output"):
         segment.sync()
     segment.close()
@@ -212,4 +213,4 @@ def test_what_is_adopted_is_written_again(tmp_path: Path) -> None:
     adopted.seal()
     disk.lose_power(Random(0))
     (after,) = segment_files(disk, place)
-    assert list(content(disk, after).records) == RECORDS
+    assert list(content(disk, after).records) == records
