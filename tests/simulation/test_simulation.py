@@ -34,7 +34,7 @@ def test_a_seed_tells_the_same_story_each_time(seed: int) -> None:
 
 
 def test_no_bug_survives() -> None:
-    caught = catch_all(play, [(bug.name, bug.within) for bug in BUGS], put_in)
+    caught = catch_all(play, {bug.name: bug.days for bug in BUGS}, put_in)
     assert len(caught) == len(BUGS) >= 25
     survivors = [name for name, seed in caught.items() if seed is None]
     assert not survivors, f"no day sees {survivors}"
