@@ -1,7 +1,6 @@
 """`modeltap capture audit ENDPOINT`, and `rebuild`: the bucket against ledger and spool."""
 
 import asyncio
-import sqlite3
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -15,10 +14,10 @@ from rich.console import Console
 from modeltap.capture.account import settle_dead
 from modeltap.capture.audit import Moving, ObjectFindings, SlotAudit, audit_slots
 from modeltap.capture.auditing import ObjectAudit, pieces_of, slots_of, with_later_drops
-from modeltap.capture.ledger import Delivery, Ledger
+from modeltap.capture.ledger import Delivery
 from modeltap.capture.numbers import Numbers
 from modeltap.capture.rebuild import rebuild as rebuilt
-from modeltap.cli.capture_spool import ledger_readable, spool_of
+from modeltap.cli.capture_spool import ledger_readable, ledger_to_write, spool_of
 from modeltap.cli.running import CannotRun, HomeOption, access_key, capture_now, running
 from modeltap.errors import ObjectStoreError
 from modeltap.objects.remote import Stores
@@ -157,10 +156,7 @@ def rebuild(endpoint: str, *, destination: Destination, home: HomeOption = None)
     """Write the ledger's rows that are missing, from the objects in the bucket."""
     settings = running(home)
     spool = spool_of(settings)
-    try:
-        ledger = Ledger(spool.ledger)
-    except sqlite3.Error as error:
-        raise CannotRun(f"the ledger cannot be written ({error}); try again") from None
+    ledger = ledger_to_write(spool)
     try:
         at = Stores(settings, access_key(settings)).at
         store, prefix = at(_under(destination, endpoint))

@@ -9,7 +9,7 @@ from pathlib import Path
 from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.fsck import Health, fsck, quarantined_segment
-from modeltap.capture.ledger import Ledger
+from modeltap.capture.ledger import Ledger, LedgerReader
 from modeltap.capture.lines import lines
 from modeltap.capture.segment import SegmentFile, content, segment_files
 from modeltap.capture.stream import Stream
@@ -66,12 +66,21 @@ def requeue(quarantined: str, *, home: HomeOption = None) -> None:
     print(f"{spool.put_back(path)} is shipped next")
 
 
+def ledger_to_write(spool: SpoolFolder) -> Ledger:
+    """Open the ledger for writing; a damaged one is the shipper's to mend. Raise `CannotRun`."""
+    with ledger_readable():
+        if spool.ledger.exists():
+            with LedgerReader(spool.ledger) as reader:
+                reader.totals()
+    try:
+        return Ledger(spool.ledger)
+    except sqlite3.Error as error:
+        raise CannotRun(f"the ledger cannot be written ({error}); try again") from None
+
+
 def _take_back(spool: SpoolFolder, file: SegmentFile) -> None:
     """Take the ledger's row back: first, for a file that has one is taken for shipped."""
-    try:
-        ledger = Ledger(spool.ledger)
-    except (sqlite3.Error, LedgerUnreadable) as error:
-        raise CannotRun(f"the ledger cannot be written ({error}); try again") from None
+    ledger = ledger_to_write(spool)
     try:
         row = ledger.row(file.id)
         if row is not None and row.uri:
