@@ -16,6 +16,7 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 from capture_kills import FolderStore
 
@@ -53,18 +54,10 @@ class MortalStore(FolderStore):
         super().__init__(root, random.Random(0), faults=0.0)
         self._grave = grave
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         if self._grave.exists():
             raise StoreUnavailable("no connection")
-        return await super().put(key, data, metadata=metadata, create_only=create_only)
+        return await super().put(key, data, **given)
 
 
 class House:

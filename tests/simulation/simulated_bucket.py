@@ -5,7 +5,8 @@ Which faults a mood gives is a table, `MOODS`; which moods a bucket may have is 
 
 import asyncio
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from modeltap.objects.port import ObjectInfo, Stored
 from modeltap.objects.simulated import Fault, SimulatedStore
@@ -64,28 +65,18 @@ class Bucket(SimulatedStore):
         self._hang = hang
         self._fates: dict[str, float] = {}  # in [0, 1), by key
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         await asyncio.sleep(0)  # another turn may come between
         fate = self._fates.setdefault(key, self._chance.random())
         if fate < self._squatted and key not in self._objects:
             self._objects[key] = ObjectInfo(key, len(STRANGE), "", 0, {}), STRANGE
-            self.hopeless.add((metadata or {})["modeltap-segment"])
+            self.hopeless.add(given["metadata"]["modeltap-segment"])
         before = self._objects.get(key)
         try:
             if fate > 1 - self._picky:
                 self.fault = lambda _: Fault.REFUSED
-                self.hopeless.add((metadata or {})["modeltap-segment"])
-            stored = await super().put(
-                key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
-            )
+                self.hopeless.add(given["metadata"]["modeltap-segment"])
+            stored = await super().put(key, data, **given)
         finally:
             self.fault = self._fault
             self._note(key, before)

@@ -122,7 +122,7 @@ class Counters:
 
     def eligible(self, slot: int) -> None:
         """Count an answer that a plan would capture, whether it is sampled or not."""
-        self._words[slot * _SLOT_WORDS + _SLOT_WORDS + _COUNTS + _ELIGIBLE] += 1
+        self._words[_at(slot) + _ELIGIBLE] += 1
 
     def late(self, slot: int) -> None:
         """Count an answer that was given before its record was durable."""
@@ -130,7 +130,7 @@ class Counters:
 
     def closed(self, slot: int) -> bool:
         """Tell whether the endpoint has too much in the spool."""
-        return self._words[slot * _SLOT_WORDS + _SLOT_WORDS + _COUNTS + _CLOSED] != 0
+        return self._words[_at(slot) + _CLOSED] != 0
 
     def sample(self, slot: int) -> int:
         """Count a record as sampled and give its sequence number, from 1."""

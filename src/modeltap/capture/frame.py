@@ -189,24 +189,22 @@ def _frame_at(data: bytes, at: int, salt: int, least: int) -> tuple[int, int, in
 
 def after(frames: bytes, sequence: int) -> tuple[bytes, int]:
     """Give of good REC frames those after a sequence, and how many they are."""
-    at = count = 0
-    start = len(frames)
-    while at < len(frames):
-        _, _, length, found = _HEAD.unpack_from(frames, at)
-        if found > sequence:
-            start = min(start, at)
-            count += 1
-        at += FRAME_BYTES + length
-    return frames[start:], count
+    starts = [at for at, found in _heads(frames) if found > sequence]
+    return frames[starts[0] if starts else len(frames) :], len(starts)
 
 
 def numbers(frames: bytes) -> list[int]:
     """Give the sequence numbers of good REC frames."""
+    return [sequence for _, sequence in _heads(frames)]
+
+
+def _heads(frames: bytes) -> list[tuple[int, int]]:
+    """Tell where each of some good REC frames begins, and its sequence number."""
     at = 0
-    found: list[int] = []
+    found: list[tuple[int, int]] = []
     while at < len(frames):
         _, _, length, sequence = _HEAD.unpack_from(frames, at)
-        found.append(sequence)
+        found.append((at, sequence))
         at += FRAME_BYTES + length
     return found
 

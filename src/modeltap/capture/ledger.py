@@ -154,11 +154,6 @@ class LedgerReader:
         except sqlite3.Error as error:
             raise LedgerUnreadable(str(error)) from None
 
-    def has(self, segment: SegmentId) -> bool:
-        query = "SELECT 1 FROM delivery WHERE (writer, slot, first) = (?, ?, ?)"
-        key = segment.writer, segment.slot, segment.first
-        return bool(self._rows(query, key))
-
     def look(
         self, segments: Sequence[SegmentId]
     ) -> tuple[set[SegmentId], dict[tuple[str, str], Total]]:
@@ -306,8 +301,6 @@ def _opened(path: Path) -> sqlite3.Connection:
     try:
         connection.execute("PRAGMA journal_mode = WAL")
         connection.execute("PRAGMA synchronous = FULL")
-        # A short log: a disk that is nearly full must have room for it.
-        connection.execute("PRAGMA wal_autocheckpoint = 32")
         _upgrade(connection)
         connection.execute(f"{_SELECT} LIMIT 1")  # a table of another shape is no ledger
     except sqlite3.Error:

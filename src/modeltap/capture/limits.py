@@ -7,15 +7,16 @@ every second and says it in their counters; an offer reads one word.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
 
 from modeltap.capture import counters
 from modeltap.capture.events import EndpointResumed, EndpointStopped
 from modeltap.capture.folder import SpoolFolder
+from modeltap.capture.inventory import Inventory, Kept
 from modeltap.capture.mirror import mirrors
 from modeltap.capture.ring import RingReader
-from modeltap.capture.segment import SegmentFile, segment_files
+from modeltap.capture.segment import SegmentFile
 from modeltap.telemetry import emit
 
 REFRESH_SECONDS = 1.0
@@ -29,7 +30,7 @@ class Limits:
         self._spool = spool
         self._bytes_max = bytes_max
         self._closed: set[str] = set()
-        self._sealed: dict[Path, int] = {}  # sizes, which do not change
+        self._inventory = Inventory(spool)
         self._endpoints: dict[tuple[str, int], str] = {}  # by writer and slot
 
     def refresh(self, rings: Iterable[RingReader]) -> None:
@@ -53,22 +54,16 @@ class Limits:
 
     def _held(self) -> Counter[str]:
         """Sum up the bytes of each endpoint's segments."""
-        files = dict(self._sizes())
-        self._sealed = {file.path: size for file, size in files.items() if file.count is not None}
         held: Counter[str] = Counter()
-        for file, size in files.items():
-            held[self._endpoint(file)] += size
+        for kept in self._inventory.look():
+            held[self._endpoint(kept.file)] += self._size(kept)
         return held
 
-    def _sizes(self) -> Iterator[tuple[SegmentFile, int]]:
-        disk = self._spool.disk
-        for folder in self._spool.writer_folders():
-            for file in segment_files(disk, folder):
-                size = self._sealed.get(file.path)
-                try:
-                    yield file, disk.size_and_age(file.path)[0] if size is None else size
-                except FileNotFoundError:
-                    continue  # shipped, or sealed, since it was listed
+    def _size(self, kept: Kept) -> int:
+        if kept.file.count is None:
+            with suppress(FileNotFoundError):  # sealed since it was listed
+                return self._spool.disk.size_and_age(kept.file.path)[0]
+        return kept.size
 
     def _endpoint(self, file: SegmentFile) -> str:
         key = file.id.writer, file.id.slot

@@ -40,7 +40,7 @@ async def rebuild(ledger: Ledger, store: ObjectStore, bucket: str, prefix: str) 
             row = _row(await store.head(listed.key), bucket, name)
         except ObjectNotFound:
             continue  # deleted since it was listed
-        if row is not None and not ledger.has(SegmentId(row.writer, row.slot, row.first)):
+        if row is not None and ledger.row(SegmentId(row.writer, row.slot, row.first)) is None:
             ledger.add(row)
             added += 1
     return added

@@ -100,7 +100,7 @@ class Shipper:
     async def turn(self, lane: Lane = Lane.OLDEST) -> int:
         """Ship what is sealed and may be tried now; tell how many segments were settled."""
         settled = 0
-        with suppress(OSError):  # a disk that gives no list is asked again at the next turn
+        with suppress(OSError):  # a disk that refuses is asked again at the next turn
             self._list()
             while (chosen := self._choose(lane)) is not None:
                 settled += await self._try(chosen, lane)

@@ -51,11 +51,12 @@ def standing(inventory: Inventory, rings: Sequence[int]) -> Standing:
     spool, disk = inventory.spool, inventory.spool.disk
     counts, puts = account(spool, rings, inventory), read_puts(spool)
     every = inventory.look()
+    living = _living(rings)
     sealed = sum(kept.file.count is not None for kept in every)
     quarantined = len(disk.files(spool.quarantine))
     return Standing(
-        _state(rings, puts),
-        tuple(ring.writer for ring in _living(rings)),
+        _state(living, puts),
+        tuple(ring.writer for ring in living),
         counts,
         _oldest(inventory, every),
         {"open": len(every) - sealed, "sealed": sealed, "quarantined": quarantined},
@@ -77,9 +78,9 @@ def stopped(rings: Sequence[int], endpoint: str) -> State | None:
     return State.SPOOL_LIMIT if closed else None
 
 
-def _state(rings: Sequence[int], puts: Puts) -> State:
-    found = {State(ring.stopped) for ring in _living(rings) if ring.stopped}
-    if any(slot.closed for ring in _living(rings) for slot in read(ring.counters)):
+def _state(living: Sequence[RingReader], puts: Puts) -> State:
+    found = {State(ring.stopped) for ring in living if ring.stopped}
+    if any(slot.closed for ring in living for slot in read(ring.counters)):
         found.add(State.SPOOL_LIMIT)
     if puts.waiting:
         found.add(State.DELIVERY_WAITING)

@@ -6,9 +6,10 @@
     modeltap_overhead_latency_microseconds{endpoint, variant}        histogram: OverheadLatency
     smcap_…                                                          capture: `docs/metrics.md`
 
-Everything is read anew for each scrape, from the gateways' meters and from the spool: nothing is
-gathered between scrapes. What failed before a variant was chosen has empty labels. A ledger that
-cannot be read leaves the capture families out: unknown is not zero.
+Everything is counted anew for each scrape, from the gateways' meters, the rings and the spool; of
+the spool's files only what is new is read (`capture/inventory.py`). What failed before a variant
+was chosen has empty labels. A ledger that cannot be read leaves the capture families out: unknown
+is not zero.
 """
 
 from collections.abc import Callable, Iterator

@@ -13,8 +13,8 @@ from modeltap.house.process import Process
 async def serve(process: Process) -> None:
     """Drain the rings until told to stop, and at once when the bell rings; then seal everything."""
     fds = process.assignment.fds
-    names = sorted(name for name in fds if name.startswith("ring"))
-    bells = {RingReader(fds[name]): fds[name.replace("ring", "released")] for name in names}
+    rings = map(RingReader, process.descriptors("ring"))
+    bells = dict(zip(rings, process.descriptors("released"), strict=True))
     settings = process.settings
     spool = SpoolFolder(settings.layout.spool, SystemDisk())
     spooler = Spooler(

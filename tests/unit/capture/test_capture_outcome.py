@@ -1,10 +1,11 @@
 """The outcome table, row by row: what the shipper does with each answer (reliability §2.8)."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -78,37 +79,21 @@ class Odd(SimulatedStore):
 
     refused = 0
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         if len(data) > 5000:
             self.refused += 1
             raise refusal(413, "EntityTooLarge")
-        return await super().put(key, data, create_only=create_only)
+        return await super().put(key, data, **given | {"metadata": None})
 
 
 class Forgetful(Odd):
     """Such a bucket, which took the first large object, too; but that answer was lost."""
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         if len(data) > 5000 and not [each async for each in self.list(key)]:
             await SimulatedStore.put(self, key, data)
             raise StoreUnavailable("the answer was lost")
-        return await super().put(key, data, create_only=create_only)
+        return await super().put(key, data, **given)
 
 
 class Answering:

@@ -5,10 +5,11 @@ import ctypes
 import errno
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,22 +43,13 @@ class HostileStore(SimulatedStore):
         self.after: list[Exception] = []
         self.puts: list[tuple[str, bytes, bool]] = []
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
+        create_only = given.get("create_only", False)
         self.puts.append((key, data, create_only))
         fault = self.before.pop(0)(create_only) if self.before else None
         if fault is not None:
             raise fault
-        stored = await super().put(
-            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
-        )
+        stored = await super().put(key, data, **given)
         if self.after:
             raise self.after.pop(0)
         return stored
@@ -76,15 +68,7 @@ class SilentStore(HostileStore):
         self._given_up.set()
         self._given_up = asyncio.Event()
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         if self.silent and key.startswith("silent"):
             self.hanging += 1
             try:
@@ -92,9 +76,7 @@ class SilentStore(HostileStore):
             finally:
                 self.hanging -= 1
             raise StoreUnavailable("no answer")
-        return await super().put(
-            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
-        )
+        return await super().put(key, data, **given)
 
 
 @contextmanager
@@ -235,19 +217,9 @@ def test_turns_at_once_share_the_destinations(world: World, store: HostileStore)
 class YieldingStore(HostileStore):
     """Each call gives way to others, before its effect and after."""
 
-    async def put(
-        self,
-        key: str,
-        data: bytes,
-        *,
-        metadata: Mapping[str, str] | None = None,
-        create_only: bool = False,
-        kms_key_id: str | None = None,
-    ) -> Stored:
+    async def put(self, key: str, data: bytes, **given: Any) -> Stored:
         await asyncio.sleep(0)
-        stored = await super().put(
-            key, data, metadata=metadata, create_only=create_only, kms_key_id=kms_key_id
-        )
+        stored = await super().put(key, data, **given)
         await asyncio.sleep(0)
         return stored
 
