@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from itertools import chain
 
 from modeltap.monitor import distance
 from modeltap.monitor.constraints import Constraints, Feature
@@ -119,19 +120,12 @@ def check(
     if not constraints.evaluate or not profile.rows:
         return ()
     far = {drift.feature: drift for drift in drifts}
-    return tuple(
-        [
-            *_column_counts(profile, constraints),
-            *(
-                violation
-                for feature in constraints.features
-                if feature.rules.evaluate and feature.name in profile.columns
-                for violation in _violations(
-                    feature, profile.columns[feature.name], far.get(feature.name)
-                )
-            ),
-        ]
+    checked = (
+        _violations(feature, profile.columns[feature.name], far.get(feature.name))
+        for feature in constraints.features
+        if feature.rules.evaluate and feature.name in profile.columns
     )
+    return (*_column_counts(profile, constraints), *chain.from_iterable(checked))
 
 
 def _column_counts(profile: Profile, constraints: Constraints) -> Iterator[Violation]:

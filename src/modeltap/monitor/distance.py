@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from modeltap.monitor.sketch import Doubles, Sketch
 
 ROBUST = 1.8
-"""Of Deequ's correction for few values (Kolmogorov–Smirnov at alpha = 0.003)."""
+"""Of Deequ's correction for few values (Kolmogorov-Smirnov at alpha = 0.003)."""
 
 
 class Dialect(StrEnum):

@@ -1,4 +1,4 @@
-"""All that one pass over a dataset finds: how many rows, each column's summary, what was refused."""
+"""All that one pass over a dataset finds: rows, each column's summary, what was refused."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
