@@ -93,8 +93,8 @@ def app(world: World) -> AwsApp:
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[World]:
-    world = World(Store.open(folder / "state.db"), Logbook(folder / "logs"))
+def serving(folder: Path, logbook: Logbook | None = None) -> Iterator[World]:
+    world = World(Store.open(folder / "state.db"), logbook or Logbook(folder / "logs"))
     config = uvicorn.Config(app(world), port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     socket = config.bind_socket()

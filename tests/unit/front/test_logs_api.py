@@ -2,11 +2,14 @@
 
 import os
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from sagemaker_server import PARTITION, World, serving
+
+from modeltap.logbook import Logbook
 
 GROUP = "/aws/sagemaker/Endpoints/churn"
 ARN = f"arn:aws:logs:us-east-1:123456789012:log-group:{GROUP}"
@@ -56,7 +59,7 @@ def refused(code: str, words: str) -> Any:
 
 
 def test_groups(churn: World, logs: Any) -> None:
-    first, second = logs.describe_log_groups()["logGroups"]
+    first, second = logs.describe_log_groups(logGroupNamePrefix="/aws/")["logGroups"]
     assert second["logGroupName"] == "/aws/sagemaker/ProcessingJobs"
     assert first == {
         "logGroupName": GROUP,
@@ -67,8 +70,9 @@ def test_groups(churn: World, logs: Any) -> None:
         "logGroupClass": "STANDARD",
         "storedBytes": 58,
     }
-    page = logs.describe_log_groups(limit=1)
-    rest = logs.describe_log_groups(limit=1, nextToken=page["nextToken"])
+    paged = {"logGroupNamePrefix": "/aws/", "limit": 1}
+    page = logs.describe_log_groups(**paged)
+    rest = logs.describe_log_groups(**paged, nextToken=page["nextToken"])
     assert [each["logGroupName"] for each in rest["logGroups"]] == [second["logGroupName"]]
     assert "nextToken" not in rest
     for given in (
@@ -172,35 +176,30 @@ def test_events_from_start_time_before_end_time(
 
 
 def test_a_page_is_bounded_in_bytes_and_in_events(server: World, logs: Any) -> None:
-    write(server, "wide", *[f"{n:02d}" + "x" * 60_000 for n in range(30)], second=1)
-    write(server, "long", *map(str, range(10_500)), second=1)
-    forwards = logs.get_log_events(logGroupName=GROUP, logStreamName="wide", startFromHead=True)
+    write(server, "wide", *[f"{n:02d}" + "x" * 60_000 for n in range(30)], second=1, group="g")
+    write(server, "long", *map(str, range(10_500)), second=1, group="g")
+    wide = {"logGroupName": "g", "logStreamName": "wide"}
+    long = {"logGroupName": "g", "logStreamName": "long"}
+    forwards = logs.get_log_events(**wide, startFromHead=True)
     assert [text[:2] for text in messages(forwards)] == [f"{n:02d}" for n in range(17)]
-    backwards = logs.get_log_events(logGroupName=GROUP, logStreamName="wide")
+    backwards = logs.get_log_events(**wide)
     assert [text[:2] for text in messages(backwards)] == [f"{n:02d}" for n in range(13, 30)]
-    forwards = logs.get_log_events(logGroupName=GROUP, logStreamName="long", startFromHead=True)
+    forwards = logs.get_log_events(**long, startFromHead=True)
     assert len(forwards["events"]) == 10_000
-    backwards = logs.get_log_events(logGroupName=GROUP, logStreamName="long")
+    backwards = logs.get_log_events(**long)
     assert (len(backwards["events"]), messages(backwards)[-1]) == (10_000, "10499")
-    for name in ("wide", "long"):
-        server.logbook.path(GROUP, name).unlink()
 
 
-def test_a_token_of_what_was_cut_away_goes_on_with_what_is_kept(server: World, logs: Any) -> None:
-    write(server, "cut", "one", "two", second=1)
-    asked = {"logGroupName": GROUP, "logStreamName": "cut", "startFromHead": True}
-    token = logs.get_log_events(**asked, limit=1)["nextForwardToken"]
-    path = server.logbook.path(GROUP, "cut")
-    path.with_name(f"{path.name}.1").write_bytes(b"")
-    server.logbook._stream_bytes_max = 1
-    try:
-        write(server, "cut", "three", second=2)  # moved aside, all three
-        write(server, "cut", "four", second=3)  # and over them, this one
-    finally:
-        server.logbook._stream_bytes_max = 1 << 24
-    write(server, "cut", "five", second=4)
-    assert messages(logs.get_log_events(**asked, nextToken=token)) == ["four", "five"]
-    path.unlink()
+def test_a_token_of_what_was_cut_away_goes_on_with_what_is_kept(tmp_path: Path) -> None:
+    with serving(tmp_path, Logbook(tmp_path / "logs", stream_bytes_max=8)) as small:
+        write(small, "cut", "one", "two", second=1)
+        asked = {"logGroupName": GROUP, "logStreamName": "cut", "startFromHead": True}
+        logs = small.client("logs")
+        token = logs.get_log_events(**asked, limit=1)["nextForwardToken"]
+        write(small, "cut", "three", second=2)  # moved aside, all three
+        write(small, "cut", "four four", second=3)  # and over them, this one
+        write(small, "cut", "five", second=4)
+        assert messages(logs.get_log_events(**asked, nextToken=token)) == ["four four", "five"]
 
 
 # ---------------------------------------------------------------- many streams
@@ -258,9 +257,6 @@ def test_a_long_search_goes_on_by_its_token(server: World, logs: Any) -> None:
         logGroupName="hay", filterPattern="needle", nextToken=page["nextToken"]
     )
     assert messages(rest) == ["needle"] and "nextToken" not in rest
-    server.logbook.path("hay", "hay").unlink()
-    for each in server.logbook.path("hay", "hay").parent.iterdir():
-        each.unlink()
 
 
 # ---------------------------------------------------------------- refusals
