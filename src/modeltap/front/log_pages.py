@@ -25,7 +25,7 @@ from modeltap.logbook import Entry, Stream
 EVENTS_MAX = 10_000
 PAGE_BYTES_MAX = 1024 * 1024
 EVENT_BYTES = 26
-SEARCH_BYTES_MAX = 16 * 1024 * 1024
+SEARCH_BYTES_MAX = 8 * 1024 * 1024  # a second at most, while nothing is cut
 
 _PLACE = re.compile(r"([fb])/(\d{1,20})")
 

@@ -251,12 +251,9 @@ def test_what_a_search_is_for(
 def test_a_long_search_goes_on_by_its_token(server: World, logs: Any) -> None:
     lines = ["-" * 60_000] * 300 + ["needle"]
     write(server, "hay", *lines, second=1, group="hay")
-    page = logs.filter_log_events(logGroupName="hay", filterPattern="needle")
-    assert page["events"] == []
-    rest = logs.filter_log_events(
-        logGroupName="hay", filterPattern="needle", nextToken=page["nextToken"]
-    )
-    assert messages(rest) == ["needle"] and "nextToken" not in rest
+    paginator = logs.get_paginator("filter_log_events")
+    pages = list(paginator.paginate(logGroupName="hay", filterPattern="needle"))
+    assert [messages(page) for page in pages] == [[], [], ["needle"]]
 
 
 # ---------------------------------------------------------------- refusals
