@@ -96,7 +96,7 @@ def _csv_tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Table
 
 def _json_tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Table]:
     with file.open("rb") as lines:
-        numbered = enumerate(lines, 1)
+        numbered = enumerate(lines if plan.lines else [lines.read()], 1)
         while chunk := list(islice(numbered, ROWS)):
             yield columns_of(_json_rows(chunk, plan, file, refused))
 
