@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -114,6 +114,7 @@ def test_statistics_are_scipys(values: list[float]) -> None:
         assert [each["count"] for each in buckets] == counts.tolist()
 
 
+@settings(deadline=None, max_examples=50)
 @given(
     rows=st.lists(st.tuples(st.integers(0, 9), st.sampled_from("abc")), min_size=1),
     seed=st.randoms(),

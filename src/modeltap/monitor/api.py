@@ -83,18 +83,14 @@ def analyze(
     """
     constraints, statistics = _baseline(Path(against))
     with _files(dataset) as files:
-        plan = Plan(
-            form or format_of(files[0]), header=header, nested=nested, start=start, end=end
-        )
+        plan = Plan(form or format_of(files[0]), header=header, nested=nested, start=start, end=end)
         request = Request(
             _title(files), files, plan, constraints, statistics, memory_bytes_max=memory_bytes_max
         )
         return _analysed(request, output, progress)
 
 
-def _analysed(
-    request: Request, output: str | Path | None, progress: Progress | None
-) -> Findings:
+def _analysed(request: Request, output: str | Path | None, progress: Progress | None) -> Findings:
     findings = analyse(request, executor_for(request.files), progress or _silent)
     if output is not None:
         write_report(findings, Path(output))

@@ -35,3 +35,4 @@ class Plan:
     nested: bool = False
     whole: bool = True
     preprocessor: str | None = None  # path of the script
+    cache: str | None = None  # folder of the summaries that are kept (`cache.py`)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from captures import line, write
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeltap.monitor import captured
@@ -157,6 +157,7 @@ def quoted(field: str) -> str:
     return '"' + field.replace('"', '""') + '"'
 
 
+@settings(deadline=None, max_examples=50)
 @given(rows=ROWS)
 def test_any_quoted_row_comes_back(
     tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[str, str, str]]
