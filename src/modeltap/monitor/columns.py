@@ -16,17 +16,8 @@ from modeltap.monitor.kinds import BOOLEANS, FRACTIONAL, INTEGRAL, Tally
 from modeltap.monitor.summary import SMALL_RANGE, Numbers, Summary
 from modeltap.monitor.words import words_of
 
-DIGITS = frozenset(b"0123456789")
-WHOLE = DIGITS | frozenset(b"-")
-MARKS = frozenset(b".eE")  # what makes a number a fraction
-PLAIN = WHOLE | MARKS | frozenset(b"+")
-
-
-def _table(characters: frozenset[int]) -> np.ndarray:
-    return np.array([byte in characters for byte in range(256)])
-
-
-_IS_DIGIT, _IS_WHOLE, _IS_MARK, _IS_PLAIN = map(_table, (DIGITS, WHOLE, MARKS, PLAIN))
+ZERO, NINE, PLUS, POINT = (ord(each) for each in "09+.")
+EXPONENT = [ord(each) for each in "eE"]
 
 
 def summary_of(texts: pa.StringArray, *, textual: bool = False) -> Summary:
@@ -41,22 +32,37 @@ def summary_of(texts: pa.StringArray, *, textual: bool = False) -> Summary:
 
 def _of_clean_numbers(texts: pa.StringArray, missing: int) -> Summary | None:
     """Sum up texts that are all plain numbers; None if they are not."""
-    octets, offsets = texts_of(texts)
     if not len(texts):
         return Summary(Tally(missing=missing))
-    if not _IS_PLAIN[octets].all():
+    octets, offsets = texts_of(texts)
+    if not len(octets) or octets.min() < PLUS or not _numeric(octets):
         return None
-    if _IS_WHOLE[octets].all():
-        values = _cast(texts, pa.int64())
-        if values is None:
-            return None
-        return Summary(Tally(integral=len(texts), missing=missing), _whole_numbers(values))
-    values = _cast(texts, pa.float64()) if _well_formed(octets, offsets) else None
+    points = np.flatnonzero(octets == POINT)
+    if not len(points) and octets.max() <= NINE:
+        return _of_whole_numbers(texts, octets, offsets, missing)
+    values = _cast(texts, pa.float64()) if _well_formed(octets, offsets, points) else None
     if values is None or not np.isfinite(values).all():
         return None
-    fractional = _marked(octets, offsets)
+    fractional = len(points) if octets.max() <= NINE else _marked(octets, offsets)
     tally = Tally(len(texts) - fractional, fractional, missing=missing)
     return Summary(tally, _fractions(values))
+
+
+def _numeric(octets: np.ndarray) -> bool:
+    """Tell whether all is of numbers, as far as Arrow does not tell itself when it reads them."""
+    return bool(octets.max() <= NINE or np.isin(octets[octets > NINE], EXPONENT).all())
+
+
+def _of_whole_numbers(
+    texts: pa.StringArray, octets: np.ndarray, offsets: np.ndarray, missing: int
+) -> Summary | None:
+    if octets.min() >= ZERO and len(octets) == len(texts) and (np.diff(offsets) == 1).all():
+        values: np.ndarray | None = octets - np.uint8(ZERO)  # a digit each, as of one-hot columns
+    else:
+        values = _cast(texts, pa.int64())
+    if values is None:
+        return None
+    return Summary(Tally(integral=len(texts), missing=missing), _whole_numbers(values))
 
 
 def _cast(texts: pa.StringArray, to: pa.DataType) -> np.ndarray | None:
@@ -66,18 +72,20 @@ def _cast(texts: pa.StringArray, to: pa.DataType) -> np.ndarray | None:
         return None
 
 
-def _well_formed(octets: np.ndarray, offsets: np.ndarray) -> bool:
+def _well_formed(octets: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> bool:
     """Tell whether every point stands between digits of its value, as Deequ wants it."""
-    points = np.flatnonzero(octets == ord("."))
-    first, last = octets[offsets[:-1]], octets[offsets[1:] - 1]
-    if (first == ord(".")).any() or (last == ord(".")).any():
+    if octets[0] == POINT or octets[-1] == POINT:
         return False
-    return bool(_IS_DIGIT[octets[points - 1]].all() and _IS_DIGIT[octets[points + 1]].all())
+    starts, lasts = octets[offsets[:-1]], octets[offsets[1:] - 1]
+    if (starts == POINT).any() or (lasts == POINT).any():
+        return False
+    around = np.concatenate([octets[points - 1], octets[points + 1]])
+    return not len(around) or bool(around.min() >= ZERO and around.max() <= NINE)
 
 
 def _marked(octets: np.ndarray, offsets: np.ndarray) -> int:
     """Count the values that are written as fractions: with a point, an exponent, or both."""
-    marks = np.flatnonzero(_IS_MARK[octets])
+    marks = np.flatnonzero((octets == POINT) | (octets > NINE))
     owners = np.searchsorted(offsets, marks, side="right")
     return int(np.count_nonzero(np.diff(owners, prepend=-1)))
 
@@ -87,7 +95,7 @@ def _whole_numbers(values: np.ndarray) -> Numbers:
     low, high = int(values.min()), int(values.max())
     if high - low >= SMALL_RANGE:
         return _fractions(values.astype(np.float64)) if max(-low, high) < 2**53 else _long(values)
-    counts = np.bincount(values - low)
+    counts = np.bincount(values.astype(np.int64) - low)
     at = np.flatnonzero(counts)
     narrow = reduce(np.promote_types, map(np.min_scalar_type, (low, high, -1)))
     return Numbers(moments.of_counts(at + low, counts[at]), (values.astype(narrow),))
@@ -106,24 +114,25 @@ def _fractions(values: np.ndarray) -> Numbers:
 
 
 def _of_mixed(texts: pa.StringArray, missing: int, *, textual: bool) -> Summary:
-    """Sum up texts of any form, each looked at for itself."""
-    integral, fractional = _matching(texts, INTEGRAL.pattern), _matching(texts, FRACTIONAL.pattern)
-    values = np.full(len(texts), np.nan)
-    numeric = integral | fractional
-    values[numeric] = _numbers(texts.filter(pa.array(numeric)))
-    finite = np.isfinite(values)
-    integral, fractional, others = integral & finite, fractional & finite, ~finite
-    other_texts = texts.filter(pa.array(others))
-    boolean = int(_matching(other_texts, "|".join(sorted(BOOLEANS))).sum())
+    """Sum up texts of any form; each different one is looked at once."""
+    encoded = texts.dictionary_encode()
+    different, at = encoded.dictionary, np.asarray(encoded.indices)
+    counts = np.bincount(at, minlength=len(different))
+    integral, fractional = (_matching(different, each.pattern) for each in (INTEGRAL, FRACTIONAL))
+    values = np.full(len(different), np.nan)
+    values[integral | fractional] = _numbers(different.filter(pa.array(integral | fractional)))
+    number = np.isfinite(values)
+    boolean = _matching(different, "|".join(sorted(BOOLEANS)))
     tally = Tally(
-        int(integral.sum()),
-        int(fractional.sum()),
-        boolean,
-        int(others.sum()) - boolean,
+        int(counts[integral & number].sum()),
+        int(counts[fractional & number].sum()),
+        int(counts[boolean].sum()),
+        int(counts[~number & ~boolean].sum()),
         missing,
     )
-    words = words_of(texts if textual else other_texts)
-    return Summary(tally, _fractions(values[finite]), words, textual)
+    kept = np.full(len(different), True) if textual else ~number
+    words = words_of(different.filter(pa.array(kept)), counts[kept])
+    return Summary(tally, _fractions(values[at[number[at]]]), words, textual)
 
 
 def _matching(texts: pa.StringArray, pattern: str) -> np.ndarray:

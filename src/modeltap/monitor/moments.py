@@ -90,16 +90,14 @@ def _of_block(values: Doubles) -> Moments:
 
 def of_counts(values: NDArray[np.int64], counts: NDArray[np.int64]) -> Moments:
     """Sum up whole numbers, ascending and not empty, that each come so often."""
-    pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
-    total = sum(value * count for value, count in pairs)
-    squares = sum(value * value * count for value, count in pairs)
-    return Moments(
-        sum(count for _, count in pairs),
-        total << UNIT,
-        squares << 2 * UNIT,
-        float(pairs[0][0]),
-        float(pairs[-1][0]),
-    )
+    low, high, count = int(values[0]), int(values[-1]), int(counts.sum())
+    if max(low * low, high * high) * count < 1 << 63:
+        total, squares = int(values @ counts), int(values * values @ counts)
+    else:
+        pairs = list(zip(values.tolist(), counts.tolist(), strict=True))
+        total = sum(value * times for value, times in pairs)
+        squares = sum(value * value * times for value, times in pairs)
+    return Moments(count, total << UNIT, squares << 2 * UNIT, float(low), float(high))
 
 
 def _units(value: float) -> int:

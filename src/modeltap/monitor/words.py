@@ -52,14 +52,12 @@ class Words:
         return Words(None, None, _registers(self.hashes))
 
 
-def words_of(texts: pa.StringArray) -> Words:
-    """Count the texts of a column without nulls."""
-    encoded = texts.dictionary_encode()
-    hashes = np.sort(hashes_of(encoded.dictionary))
+def words_of(different: pa.StringArray, counts: NDArray[np.int64]) -> Words:
+    """Keep different texts, which came so often each."""
+    hashes = np.sort(hashes_of(different))
     if len(hashes) > CATEGORIES_MAX:
         return Words(None, hashes)
-    counts = np.bincount(np.asarray(encoded.indices), minlength=len(hashes))
-    return Words(dict(zip(encoded.dictionary.to_pylist(), counts.tolist(), strict=True)), hashes)
+    return Words(dict(zip(different.to_pylist(), counts.tolist(), strict=True)), hashes)
 
 
 def merged(many: Iterable[Words]) -> Words:
