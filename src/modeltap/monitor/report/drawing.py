@@ -8,13 +8,14 @@ from math import isfinite
 
 from modeltap.monitor.checks import Drift
 from modeltap.monitor.report.shares import Shares
+from modeltap.monitor.report.text import shown
 
 WIDTH = 280
 HEIGHT = 84
 """Of a histogram, without its scale."""
 
 ROW = 18
-BARS_FROM, BARS_TO = 92, 206
+BARS_FROM, BARS_TO = 88, 184
 """Where the bars of values begin, and where the longest ends: labels left, numbers right."""
 
 VALUE_CHARACTERS = 15
@@ -44,11 +45,14 @@ class Histogram:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """One value: a broad bar of the baseline with the narrow one of the current data upon it."""
+    """One value: a broad bar of the baseline with the narrow one of the current data upon it.
+
+    The rest has none: it would dwarf the others.
+    """
 
     y: int
     label: str
-    current: float
+    current: float | None
     baseline: float | None
     text: str
 
@@ -89,22 +93,21 @@ def _outline(shares: tuple[float, ...], top: float) -> str:
 
 
 def bars(shares: Shares) -> tuple[Bar, ...]:
-    baseline = shares.baseline or (None,) * len(shares.current)
-    every = zip(shares.labels, shares.current, baseline, shares.texts, strict=True)
+    drawn = len(shares.labels) - shares.rest
     return tuple(
         Bar(
             at * ROW,
-            label if len(label) <= VALUE_CHARACTERS else label[: VALUE_CHARACTERS - 1] + "…",
-            _length(now, shares.top),
-            None if then is None else _length(then, shares.top),
+            shown(label, VALUE_CHARACTERS),
+            _length(shares.current, at, shares.top) if at < drawn else None,
+            _length(shares.baseline, at, shares.top) if shares.baseline and at < drawn else None,
             text,
         )
-        for at, (label, now, then, text) in enumerate(every)
+        for at, (label, text) in enumerate(zip(shares.labels, shares.texts, strict=True))
     )
 
 
-def _length(share: float, top: float) -> float:
-    return _short((BARS_TO - BARS_FROM) * share / (top or 1))
+def _length(shares: tuple[float, ...], at: int, top: float) -> float:
+    return _short((BARS_TO - BARS_FROM) * shares[at] / (top or 1))
 
 
 def meter(drift: Drift) -> Meter | None:

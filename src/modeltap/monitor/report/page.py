@@ -165,6 +165,7 @@ def _environment() -> Environment:
         "percent": percent,
         "counted": counted,
         "word": word_of,
+        "digest": _digest,
     }
     environment.globals |= {"drawing": drawing}
     return environment
@@ -172,8 +173,9 @@ def _environment() -> Environment:
 
 def _part(name: str, *values: object) -> Markup:
     """Render one part of a list: a macro of `parts.html`."""
-    macro = getattr(_parts(), name)
-    return Markup(macro(*values))  # escaped by the macro itself
+    part = getattr(_parts(), name)(*values)
+    assert isinstance(part, Markup)  # by which a macro tells that it has escaped what it was given
+    return part
 
 
 @cache
@@ -182,29 +184,8 @@ def _parts() -> object:
 
 
 def _page(head: Mapping[str, object], sections: Mapping[str, _Kept], *, rows: _Kept) -> str:
-    style, script = _asset("page.css"), _asset("page.js")
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            **head,
-            **sections,
-            table=rows,
-            style=style,
-            script=script,
-            style_hash=_hash(style),
-            script_hash=_hash(script),
-        )
-    )
+    return _environment().get_template("page.html").render(**head, **sections, table=rows)
 
 
-@cache
-def _asset(name: str) -> Markup:
-    """Read our own style or script, which goes in as it is."""
-    environment = _environment()
-    assert environment.loader is not None
-    return Markup(environment.loader.get_source(environment, name)[0])
-
-
-def _hash(text: str) -> str:
+def _digest(text: str) -> str:
     return f"sha256-{b64encode(sha256(text.encode()).digest()).decode()}"

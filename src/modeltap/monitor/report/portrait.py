@@ -75,10 +75,15 @@ class Portrait:
         return _times(self.drift, self.drift.judged) if self.drift else 0.0
 
     @property
-    def rank(self) -> tuple[bool, float, float]:
-        """Order: first what violates a constraint, then by drift, judged and exact."""
+    def drifted(self) -> bool:
+        """Tell whether either dialect sees any distance."""
+        return self.drift is not None and (self.rank[1] > 0 or self.rank[2] > 0)
+
+    @property
+    def rank(self) -> tuple[bool, float, float, float]:
+        """Order: first what violates a constraint, then by drift: judged, exact, uncorrected."""
         exact = _times(self.drift, self.drift.exact) if self.drift else 0.0
-        return bool(self.violations), self.severity, exact
+        return bool(self.violations), self.severity, exact, self.simple or 0.0
 
 
 def _times(drift: Drift, value: float) -> float:
@@ -160,8 +165,9 @@ def _simple(
     baseline: BaselineFeature | None,
 ) -> float | None:
     """Measure again without the Robust correction, if it was applied."""
-    corrected = drift and feature and feature.rules.robust and not drift.is_p_value
-    if not corrected or baseline is None:
+    if drift is None or feature is None or baseline is None:
+        return None
+    if drift.is_p_value or not feature.rules.robust:
         return None
     if current.sketch and baseline.sketch:
         return distance.numerical(current.sketch, baseline.sketch, drift.dialect, robust=False)

@@ -20,7 +20,7 @@ from modeltap.monitor.words import CATEGORIES_MAX
 VALUES_MAX = 10
 """Values that are drawn each for itself; the others are drawn as one."""
 
-CORE = (0.005, 0.995)
+CORE = (0.05, 0.95)
 """Between these shares of its values lies the core of a distribution."""
 
 FAR_OUT = 5
@@ -33,8 +33,8 @@ LABEL_MAX = 60
 class Shares:
     """The share, from 0 to 1, of each side's values that a bin holds; of bins in a row.
 
-    `ranges`: they follow each other on a scale from `low` to `high`. No `baseline`: there is none,
-    or it cannot be compared.
+    `ranges`: they follow each other on a scale from `low` to `high`. `rest`: the last bin holds all
+    other values. No `baseline`: there is none, or it cannot be compared.
     """
 
     labels: tuple[str, ...]
@@ -43,11 +43,13 @@ class Shares:
     ranges: bool = False
     low: str = ""
     high: str = ""
+    rest: bool = False
 
     @property
     def top(self) -> float:
-        """Give the largest share of all."""
-        return max((*self.current, *(self.baseline or ())))
+        """Give the largest share of a bin; that of the rest does not count."""
+        bins = len(self.labels) - self.rest
+        return max((*self.current[:bins], *(self.baseline or ())[:bins]))
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -157,9 +159,10 @@ def _by_value(current: Mapping[str, int], baseline: Mapping[str, int]) -> Shares
     drawn, others = _ordered(leading[:VALUES_MAX]), leading[VALUES_MAX:]
     labels = [shown(each, LABEL_MAX) or "(empty)" for each in drawn]
     return Shares(
-        (*labels, *([counted(len(others), "other value")] if others else ())),
+        (*labels, *([counted(len(others), "other")] if others else ())),
         _along(ours, drawn, others),
         _along(theirs, drawn, others) if theirs else None,
+        rest=bool(others),
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -39,12 +40,12 @@ def _parts(findings: Findings) -> Iterator[RenderableType]:
     ranked = portraits(findings)
     yield _headline(findings)
     for sentence in (*findings.notes, *cautions(findings, ranked)):
-        yield Text(f"  {shown(sentence, 600)}", "dim")
+        yield Padding(Text(shown(sentence, 600), "dim"), (0, 0, 0, 2))
     if findings.violations:
         yield _violations(findings)
-    drifted = [each for each in ranked if each.drift and each.severity > 0]
+    drifted = [each for each in ranked if each.drifted]
     if drifted:
-        yield _drifts(sorted(drifted, key=lambda each: each.severity, reverse=True))
+        yield _drifts(sorted(drifted, key=lambda each: each.rank[1:], reverse=True))
     if findings.rejects.total:
         yield _rejects(findings)
 
@@ -105,8 +106,7 @@ def _bar(portrait: Portrait) -> Text:
     full, rest = divmod(eighths, 8)
     cells = "█" * full + (EIGHTHS[rest] if rest else "")
     half = BAR_CELLS // 2
-    scale = f"{cells:<{half}}│{''}" if len(cells) <= half else f"{cells[:half]}│{cells[half:]}"
-    return Text(scale, "red" if portrait.drift.exceeds else "blue")
+    return Text(f"{cells[:half]:<{half}}│{cells[half:]}", "red" if portrait.drift.exceeds else "blue")
 
 
 def _rejects(findings: Findings) -> Table:

@@ -3,7 +3,7 @@
 import math
 
 CUT = "…"
-NONE = "–"
+NONE = "-"
 """Stands where there is no number."""
 
 
@@ -21,8 +21,8 @@ def _printable(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
-def number(value: float | None) -> str:
-    """Write a number with four significant digits, whole ones in full up to a million."""
+def number(value: float | None, digits: int = 4) -> str:
+    """Write a number with so many significant digits, whole ones in full up to a million."""
     if value is None or not math.isfinite(value):
         return NONE
     if value == 0:
@@ -31,7 +31,7 @@ def number(value: float | None) -> str:
         return f"{value:.3g}"
     if float(value).is_integer():
         return f"{value:,.0f}"
-    decimals = max(0, 3 - math.floor(math.log10(abs(value))))
+    decimals = max(0, digits - 1 - math.floor(math.log10(abs(value))))
     return _trimmed(f"{value:,.{decimals}f}")
 
 

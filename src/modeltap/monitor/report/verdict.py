@@ -103,8 +103,8 @@ def cautions(findings: Findings, portraits: list[Portrait]) -> list[str]:
     said = []
     if hidden:
         said.append(
-            f"In {counted(hidden, 'feature')} a distance above the threshold is hidden by the "
-            "Robust correction, which is large while rows are few."
+            f"In {counted(hidden, 'feature')} only the Robust correction keeps the distance below "
+            "its threshold. While rows are few it is large, and can hide a drift."
         )
     if differing:
         said.append(
