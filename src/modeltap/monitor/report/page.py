@@ -4,8 +4,8 @@ Whatever the data is, it stays below `BYTES_MAX`: texts are cut, and of each lis
 kept as fit into its share; the reader is told what is left out. Drawings come first, with what
 matters most first; the table of features takes all the room that the rest leaves.
 
-What the data says is escaped by the template engine, always. Beside that the page forbids itself
-everything but its own style and script, by their hashes.
+What the data says is made printable and escaped by the template engine, always. Beside that the
+page forbids itself everything but its own style and script, by their hashes.
 """
 
 from base64 import b64encode
@@ -22,7 +22,7 @@ from modeltap.monitor.findings import Findings
 from modeltap.monitor.profile import Reject
 from modeltap.monitor.report import drawing
 from modeltap.monitor.report.portrait import Portrait, portraits
-from modeltap.monitor.report.text import counted, number, percent, shown
+from modeltap.monitor.report.text import counted, number, percent, printable, shown
 from modeltap.monitor.report.verdict import (
     baseline_rows_of,
     cautions,
@@ -155,6 +155,7 @@ def _environment() -> Environment:
     environment = Environment(
         loader=PackageLoader(__package__, "template"),
         autoescape=True,
+        finalize=_printable,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -169,6 +170,11 @@ def _environment() -> Environment:
     }
     environment.globals |= {"drawing": drawing}
     return environment
+
+
+def _printable(value: object) -> object:
+    """Take whatever the templates write, so that no text can be forgotten."""
+    return value if isinstance(value, Markup) or not isinstance(value, str) else printable(value)
 
 
 def _part(name: str, *values: object) -> Markup:

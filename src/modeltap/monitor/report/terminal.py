@@ -60,7 +60,7 @@ def _headline(findings: Findings) -> Text:
     return line
 
 
-def _violations(findings: Findings) -> Table:
+def _violations(findings: Findings) -> RenderableType:
     table = _table("Violations")
     table.add_column("Feature", overflow="fold")
     table.add_column("Check", style="red", no_wrap=True)
@@ -72,12 +72,10 @@ def _violations(findings: Findings) -> Table:
             Text(shown(each.description, 500)),
         )
     left_out = len(findings.violations) - VIOLATIONS_MAX
-    if left_out > 0:
-        table.caption = f"{left_out:,} more in constraint_violations.json"
-    return table
+    return _ended(table, left_out, f"{left_out:,} more in constraint_violations.json")
 
 
-def _drifts(drifted: list[Portrait]) -> Table:
+def _drifts(drifted: list[Portrait]) -> RenderableType:
     """Show the farthest; the thin mark in a bar is the threshold."""
     table = _table("Drift")
     table.add_column("Feature", overflow="fold")
@@ -88,9 +86,11 @@ def _drifts(drifted: list[Portrait]) -> Table:
         assert each.drift is not None
         table.add_row(_name(each.name), _bar(each), *_distances(each.drift))
     left_out = len(drifted) - DRIFTS_MAX
-    if left_out > 0:
-        table.caption = f"{counted(left_out, 'more feature')}, closer to the baseline"
-    return table
+    return _ended(table, left_out, f"{counted(left_out, 'more feature')}, closer to the baseline")
+
+
+def _ended(table: Table, left_out: int, words: str) -> RenderableType:
+    return Group(table, Text(f" {words}", "dim")) if left_out > 0 else table
 
 
 def _distances(drift: Drift) -> tuple[str, str, str]:
@@ -106,7 +106,9 @@ def _bar(portrait: Portrait) -> Text:
     full, rest = divmod(eighths, 8)
     cells = "█" * full + (EIGHTHS[rest] if rest else "")
     half = BAR_CELLS // 2
-    return Text(f"{cells[:half]:<{half}}│{cells[half:]}", "red" if portrait.drift.exceeds else "blue")
+    return Text(
+        f"{cells[:half]:<{half}}│{cells[half:]}", "red" if portrait.drift.exceeds else "blue"
+    )
 
 
 def _rejects(findings: Findings) -> Table:

@@ -8,16 +8,20 @@ NONE = "-"
 
 
 def shown(text: str, most: int) -> str:
-    """Cut a text to `most` characters, and spell out what does not print.
+    """Cut a text to `most` characters, and make it printable."""
+    return printable(text if len(text) <= most else text[: most - 1] + CUT)
+
+
+def printable(text: str) -> str:
+    """Spell out what does not print.
 
     Escape sequences, zeros, halves of surrogate pairs and marks that turn the direction of reading
     can break a page or a terminal, or make one text look like another.
     """
-    cut = text if len(text) <= most else text[: most - 1] + CUT
-    return "".join(map(_printable, cut))
+    return text if text.isprintable() else "".join(map(_spelled, text))
 
 
-def _printable(character: str) -> str:
+def _spelled(character: str) -> str:
     return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 

@@ -42,8 +42,8 @@ def verdict_of(findings: Findings) -> Verdict:
     if not has_baseline(findings):
         return Verdict(Tone.PLAIN, f"{size} described; there was no baseline to compare with.")
     if not constraints_of(findings).evaluate:
-        why = "the baseline's constraints say evaluate_constraints: Disabled."
-        return Verdict(Tone.PLAIN, f"Nothing was judged: {why}")
+        why = "evaluate_constraints is Disabled in the constraints of the baseline"
+        return Verdict(Tone.PLAIN, f"Nothing was judged: {why}.")
     if findings.violations:
         return Verdict(Tone.BAD, _of_violations(findings, features))
     return Verdict(Tone.GOOD, f"No violation: {size} keep to the baseline.")
@@ -108,7 +108,7 @@ def cautions(findings: Findings, portraits: list[Portrait]) -> list[str]:
         )
     if differing:
         said.append(
-            f"In {counted(differing, 'feature')} AWS's distance and the exact one lead to "
-            "different verdicts."
+            f"In {counted(differing, 'feature')} the distance that AWS computes and the exact one "
+            "lead to different verdicts."
         )
     return said
