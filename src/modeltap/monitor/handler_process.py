@@ -122,16 +122,17 @@ class ScriptProcess:
 
     def _must_be_ready(self, script: Path) -> None:
         try:
-            answer = orjson.loads(self._receive(self._clock.monotonic() + START_SECONDS_MAX))
-        except (EOFError, ScriptEnded, TimeoutError, ValueError) as error:
+            told = orjson.loads(self._receive(self._clock.monotonic() + START_SECONDS_MAX))
+        except TimeoutError:
+            self.end(0)
+            told = {"fault": f"it was not loaded within {START_SECONDS_MAX:g} s: let it do less"}
+        except (EOFError, ScriptEnded, ValueError):
             ended = self.end(_DYING_SECONDS_MAX)
-            why = f"{START_SECONDS_MAX:g} s" if isinstance(error, TimeoutError) else ended
-            raise AnalysisFailed(
-                f"{script.name}: it ended while it was loaded ({why}): see the job's log"
-            ) from None
-        if "fault" in answer:
+            told = {"fault": f"it ended while it was loaded ({ended}): see the job's log"}
+        if told != {"ready": True}:
             self.end()
-            raise AnalysisFailed(f"{script.name}: {answer['fault']}")
+            fault = told.get("fault") if isinstance(told, dict) else None
+            raise AnalysisFailed(f"{script.name}: {fault or 'it spoiled its own start: mend it'}")
 
     def _send(self, message: bytes, deadline: float) -> None:
         left = memoryview(message)

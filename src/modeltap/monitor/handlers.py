@@ -165,8 +165,9 @@ def postprocess(
     except ScriptEnded as ended:
         raise AnalysisFailed(_failed(script, f"{ended.how}, {ended.detail}")) from None
     process.end()
-    if "raised" in answer:
-        raise AnalysisFailed(_failed(script, answer["raised"][:_NAME_CHARACTERS_MAX]))
+    match answer:
+        case {"raised": str(name)}:
+            raise AnalysisFailed(_failed(script, name[:_NAME_CHARACTERS_MAX]))
 
 
 def _failed(script: Path, why: str) -> str:

@@ -30,8 +30,8 @@ import orjson
 
 from modeltap.nouns import CaptureEncoding, Document
 
-LINE_BYTES_MAX = 64 * 1024 * 1024
-"""Longest line that is read: a record of two bodies of 23 MiB, in base64."""
+LINE_BYTES_MAX = 128 * 1024 * 1024
+"""Longest line that is read: a record of two bodies of 25 MiB in base64 has 70 MB."""
 
 NESTING_MAX = 64
 """How deep a flattened value may lie: each level lengthens its name."""
