@@ -11,15 +11,17 @@ from typing import Annotated
 
 from cyclopts import Parameter
 from rich.console import Console
-from rich.progress import Progress, TaskID
+from rich.progress import Progress as Bars
 
 from modeltap.cli.running import HomeOption, access_key, running
 from modeltap.errors import ObjectStoreError
 from modeltap.monitor import api
+from modeltap.monitor.analysis import Progress
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.plan import Format
 from modeltap.monitor.report import terminal
+from modeltap.objects.port import nameable
 from modeltap.objects.remote import Stores, split_uri
 
 FAILED = 2
@@ -100,10 +102,10 @@ def _stamp(moment: datetime | None) -> str | None:
 
 
 @contextmanager
-def _told() -> Iterator[api.Progress]:
+def _told() -> Iterator[Progress]:
     """Show progress, and tell of a failure in one line."""
-    with Progress(console=Console(stderr=True), transient=True) as bars:
-        task: TaskID = bars.add_task("reading", total=None)
+    with Bars(console=Console(stderr=True), transient=True) as bars:
+        task = bars.add_task("reading", total=None)
         try:
             yield lambda done, total: bars.update(task, completed=done, total=total)
         except (AnalysisFailed, ObjectStoreError) as error:
@@ -139,7 +141,7 @@ async def _fetch(stores: Stores, uri: str, into: Path) -> None:
     found = [each.key async for each in store.list(prefix) if not each.key.endswith("/")]
     if not found:
         raise AnalysisFailed(f"There is no object at {uri}: check bucket and prefix.")
-    for key in found:
+    for key in map(nameable, found):
         path = into / key
         path.parent.mkdir(parents=True, exist_ok=True)
         await store.fetch(key, path, OBJECT_BYTES_MAX)

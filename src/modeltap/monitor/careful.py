@@ -1,7 +1,7 @@
 """Records that are no plain CSV pairs → their profile: each is parsed, and placed by its names."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
@@ -10,54 +10,57 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from modeltap.monitor.payloads import Cell, RecordRefused, record_of, rows_of
+from modeltap.clock import SystemClock
+from modeltap.monitor.handlers import Outcome, Preprocessor
+from modeltap.monitor.payloads import RecordRefused, record_of, rows_of
+from modeltap.monitor.placing import Row, placed, placed_by_keys
 from modeltap.monitor.plan import Plan
 from modeltap.monitor.profile import Profile, Reject, rejects_of
 from modeltap.monitor.table import EXCERPT_CHARACTERS, profile_of
+from modeltap.nouns import Document
 
-Row = Mapping[str, str | None]
 CarefulReader = Callable[[Sequence[str]], Profile]
 """Takes lines that are JSON, each a record; gives their profile."""
+
+Outcomes = Callable[[Iterable[Document]], Iterator[Outcome]]
+"""What becomes of records before they are rows: nothing, or what a preprocessor makes of them."""
 
 
 @contextmanager
 def careful_reader(plan: Plan, place: str) -> Iterator[CarefulReader]:
-    """Give a reader for the records of one file."""
-    yield partial(_profile_of_lines, plan, place)
+    """Give a reader for the records of one file, with the plan's preprocessor if it has one."""
+    if plan.preprocessor is None:
+        yield partial(_profile_of_lines, plan, place, iter)
+        return
+    with Preprocessor(Path(plan.preprocessor), clock=SystemClock()) as script:
+        yield partial(_profile_of_lines, plan, place, script.rows)
 
 
-def _profile_of_lines(plan: Plan, place: str, lines: Sequence[str]) -> Profile:
+def _profile_of_lines(plan: Plan, place: str, outcomes: Outcomes, lines: Sequence[str]) -> Profile:
     refused: list[Reject] = []
-    columns, count = columns_of(_rows(lines, plan, place, refused))
+    columns, count = columns_of(_rows(lines, plan, place, outcomes, refused))
     return replace(profile_of(columns, count, plan), rejects=rejects_of(refused))
 
 
-def _rows(lines: Iterable[str], plan: Plan, place: str, refused: list[Reject]) -> Iterator[Row]:
+def _rows(
+    lines: Iterable[str], plan: Plan, place: str, outcomes: Outcomes, refused: list[Reject]
+) -> Iterator[Row]:
     for line in lines:
         try:
-            for cells in rows_of(record_of(line.encode()), nested=plan.nested):
-                yield placed(cells, plan.names)
+            outcome = next(outcomes([record_of(line.encode())]))
+            yield from list(_placed_rows(outcome, plan))
         except RecordRefused as error:
             refused.append(Reject(error.reason, place, line[:EXCERPT_CHARACTERS]))
 
 
-def placed(cells: Sequence[Cell], names: Sequence[str]) -> Row:
-    """Put a row's cells into columns. Raise `RecordRefused` for one that does not fit.
-
-    Cells that have names the baseline knows, or where it knows none, are placed by name, and those
-    without a name fill the columns that are left, in order. Else the row is placed by position.
-    """
-    own = {name for name, _ in cells if name is not None}
-    if own and (not names or own & set(names)):
-        left = iter([name for name in names if name not in own])
-        unnamed = sum(name is None for name, _ in cells)
-        if unnamed > len(names) - len(own & set(names)):
-            raise RecordRefused("ragged_row", f"{unnamed} values without a name and a column")
-        return {name if name is not None else next(left): text for name, text in cells}
-    columns = names or [f"_c{at}" for at in range(len(cells))]
-    if len(cells) != len(columns):
-        raise RecordRefused("ragged_row", f"{len(cells)} values for {len(columns)} columns")
-    return dict(zip(columns, (text for _, text in cells), strict=True))
+def _placed_rows(outcome: Outcome, plan: Plan) -> Iterator[Row]:
+    """Place the rows of one record, all or none. Raise `RecordRefused`."""
+    if isinstance(outcome, RecordRefused):
+        raise outcome
+    if isinstance(outcome, list):
+        yield from (placed_by_keys(row, plan.names) for row in outcome)
+    else:
+        yield from (placed(cells, plan.names) for cells in rows_of(outcome, nested=plan.nested))
 
 
 def columns_of(rows: Iterable[Row]) -> tuple[dict[str, pa.StringArray], int]:

@@ -12,9 +12,10 @@ from pyarrow import csv, parquet
 from modeltap.monitor import profile
 from modeltap.monitor.cache import kept
 from modeltap.monitor.captured import placed_records, summarise_captured
-from modeltap.monitor.careful import Row, columns_of, placed
+from modeltap.monitor.careful import columns_of
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.payloads import RecordRefused, csv_rows, json_rows
+from modeltap.monitor.placing import Row, placed
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.profile import Profile, Reject, rejects_of
 from modeltap.monitor.table import EXCERPT_CHARACTERS, CsvForm, profile_of

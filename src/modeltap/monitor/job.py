@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from modeltap.clock import SystemClock
 from modeltap.monitor.analysis import Request, analyse
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
@@ -18,6 +19,7 @@ from modeltap.monitor.executor import executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.files import files_below
 from modeltap.monitor.findings import Findings
+from modeltap.monitor.handlers import postprocess
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.written import write_report
 from modeltap.nouns import Document
@@ -57,6 +59,8 @@ def _analysed(variables: Variables) -> Findings:
     executor = executor_for(request.files)
     findings = analyse(request, executor, _tell)
     write_report(findings, Path(_required(variables, "output_path")))
+    if script := variables.get("post_analytics_processor_script"):
+        postprocess(Path(script), clock=SystemClock())
     return findings
 
 

@@ -1,6 +1,6 @@
 """One captured record → rows, the careful way: each side by its own encoding (contract §4.6).
 
-    line ─record_of─▶ record ─rows_of─▶ rows of cells ─placed─▶ the baseline's columns
+    line ─record_of─▶ record ─rows_of─▶ rows of cells ─`placing.py`─▶ the baseline's columns
 
 A cell is a name, or none, and a text, or none where the value is missing. Texts are kept as they
 were written: a number keeps its literal (`1.0` is no `1`), because its type is told by its text
@@ -22,7 +22,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, Literal, NoReturn
 
@@ -30,8 +30,8 @@ import orjson
 
 from modeltap.nouns import CaptureEncoding, Document
 
-LINE_BYTES_MAX = 64 * 1024 * 1024
-"""Longest line that is read: a record of two bodies of 23 MiB, in base64."""
+LINE_BYTES_MAX = 128 * 1024 * 1024
+"""Longest line that is read: a record of two bodies of 25 MiB in base64 has 70 MB."""
 
 NESTING_MAX = 64
 """How deep a flattened value may lie: each level lengthens its name."""
@@ -50,7 +50,7 @@ Refusal = Literal[
     "not_a_number",  # NaN or Infinity, which JSON does not know
     "base64",
     "rows_differ",
-    "ragged_row",  # more or fewer values than columns: `careful.py`
+    "ragged_row",  # more or fewer values than columns: `placing.py`
     "preprocessor",  # the script's own refusals: `handlers.py`
     "preprocessor_died",
     "preprocessor_timeout",
@@ -88,34 +88,6 @@ def rows_of(record: Document, *, nested: bool = False) -> list[Row]:
     `nested`: flatten objects and lists within a row of JSON to dotted names.
     """
     return _together([(name, _rows_of_side(name, side, nested)) for name, side in _sides(record)])
-
-
-# ---------------------------------------------------------------- rows → columns
-
-
-def placed(row: Row, names: Sequence[str]) -> list[str | None] | None:
-    """Put a row into the columns `names`; None if it does not fit (ragged).
-
-    If its names are all known they choose their columns, unnamed cells take the others in their
-    order, and without any the others are missing. If one is not known, all go by their position.
-    """
-    named = {name: text for name, text in row if name is not None}
-    if not named.keys() <= set(names):
-        return [text for _, text in row] if len(row) == len(names) else None
-    unnamed = [text for name, text in row if name is None]
-    if unnamed and len(unnamed) != len(names) - len(named):
-        return None
-    rest = iter(unnamed)
-    return [named[name] if name in named else next(rest, None) for name in names]
-
-
-def placed_dict(row: Mapping[str, str | None], names: Sequence[str]) -> list[str | None] | None:
-    """Put a preprocessor's row into the columns `names`; None if it does not fit.
-
-    Keys that are all known go by name; else they are sorted as strings and go by their position.
-    """
-    known = row.keys() <= set(names)
-    return placed(tuple(row.items() if known else sorted(row.items())), names)
 
 
 # ---------------------------------------------------------------- the two sides
@@ -216,15 +188,20 @@ def json_rows(text: str, *, nested: bool = False) -> list[Row]:
     return rows
 
 
-def named_rows(text: str, key: str) -> list[dict[str, str | None]]:
-    """Read the flat objects of the list that the object `text` holds at `key`, if it is one.
-
-    Raise `RecordRefused` as `json_rows` does.
-    """
+def literal(text: bytes) -> Any:
+    """Read one value of JSON, its numbers as texts. Raise `RecordRefused` as `json_rows` does."""
     with _refusing():
-        rows = [_row(dict(each), False) for each in _DECODER.decode(text)[key]]
-        _must_be_text(rows)
-    return [{name: value for name, value in row if name is not None} for row in rows]
+        return _DECODER.decode(text.decode())
+
+
+def named_row(value: Any) -> dict[str, str | None]:
+    """Read a flat object of `literal`. Raise `RecordRefused` as `json_rows` does."""
+    if not isinstance(value, dict):
+        raise RecordRefused("malformed", "a row is no object")
+    with _refusing():
+        row = _row(value, nested=False)
+        _must_be_text([row])
+    return {name: text for name, text in row if name is not None}
 
 
 @contextmanager

@@ -5,10 +5,12 @@ from pathlib import Path
 from modeltap.monitor.checks import violations_document
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.jackson import pretty
+from modeltap.monitor.report import html
 
 STATISTICS = "statistics.json"
 CONSTRAINTS = "constraints.json"
 VIOLATIONS = "constraint_violations.json"
+REPORT = "report.html"
 
 
 def write_report(findings: Findings, folder: Path) -> None:
@@ -21,6 +23,7 @@ def write_report(findings: Findings, folder: Path) -> None:
         (folder / VIOLATIONS).unlink(missing_ok=True)
     for name, document in documents.items():
         write_whole(folder / name, pretty(document))
+    write_whole(folder / REPORT, html(findings))
 
 
 def write_whole(path: Path, text: str) -> None:
