@@ -252,6 +252,14 @@ def test_every_link_leads_somewhere() -> None:
 # ---------------------------------------------------------------- size
 
 
+def test_violations_come_in_the_order_of_the_drawings() -> None:
+    page = html(wide(600))
+    found, drawn = (
+        re.findall(pattern, page) for pattern in (r"<li><h3>.*?(feature \d+)", r"<h3>(feature \d+)")
+    )
+    assert found[: len(drawn)] == drawn[: len(found)] and len(found) > 50
+
+
 def wide(count: int, name: str = "feature {} of a table that is wide") -> Findings:
     names = [name.format(at) for at in range(count)]
     baseline = {each: spread(30) for each in names}
