@@ -7,3 +7,7 @@ A summary is a monoid (`summary.py`): one file, one hour, one machine or many, t
 Everything between rows and report is pure; files are read in `captured.py` and `datasets.py`,
 written in `job.py`. Rules and their sources: contract §4 and `docs/decisions/0009`.
 """
+
+from modeltap.monitor.api import analyze, baseline
+
+__all__ = ["analyze", "baseline"]

@@ -49,11 +49,8 @@ _QUERY = """
 with found as (
   select json, json ->> $paths as side, case when $placed then json ->> $event_path end as event
   from read_ndjson_objects($file, ignore_errors = true, maximum_object_size = $bytes_max)
-), timely as (
-  select * from found
-  where json is null or ($start is null or side[5] >= $start) and ($end is null or side[5] < $end)
 ), joined as (
-  select json, event, case
+  select json, event, side[5] as moment, case
       when not $plain then null
       when side[3] = 'CSV' and side[4] = 'CSV' then
         case when contains(side[1], chr(10)) then rtrim(side[1], chr(10)) else side[1] end
@@ -61,12 +58,13 @@ with found as (
       when side[3] = 'CSV' and side[4] is null then side[1]
       when side[4] = 'CSV' and side[3] is null then side[2]
     end as line
-  from timely
+  from found
 ), ended as (
-  select json, event, case when suffix(line, chr(10)) then line else line || chr(10) end as line
+  select json, event, moment,
+    case when suffix(line, chr(10)) then line else line || chr(10) end as line
   from joined
 ), judged as (
-  select json, event, line, case
+  select json, event, moment, line, case
       when line is null or line = chr(10) then false
       when $wary and (strpos(line, chr(10)) < length(line) or contains(line, chr(13))) then false
       when contains(line, '"') then (length(line) - length(replace(line, '"', ''))) % 2 = 0
@@ -76,7 +74,9 @@ with found as (
 )
 select case when plain then line end as line,
   case when not plain then json end as json,
-  json is null as malformed, event
+  json is null as malformed, event, moment,
+  json is null or ($start is null or moment >= $start) and ($end is null or moment < $end)
+    as timely
 from judged
 """
 
@@ -109,7 +109,7 @@ class _SeveralLines(Exception):
 def _batches(
     file: Path, plan: Plan, *, wary: bool, placed: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Give records as (line, json, malformed, event): a plain one's CSV line, or its JSON."""
+    """Give records as (line, json, …): a plain one's CSV line, another's JSON, whether in time."""
     parameters = {
         "file": str(file),
         "paths": _PATHS,
@@ -127,11 +127,21 @@ def _batches(
 
 
 def _of_batch(batch: pa.RecordBatch, plan: Plan, place: str, careful: CarefulReader) -> Profile:
+    span = pc.min_max(batch["moment"]).as_py()
+    batch = _timely(batch)
     malformed = int(pc.sum(batch["malformed"]).as_py() or 0)
     refused = Profile(0, {}, Rejects({MALFORMED: malformed} if malformed else {}))
     lines = batch["line"].drop_null()
     plain = _of_lines(document_of(lines), len(lines), plan, place) if len(lines) else Profile()
-    return profile.merged([plain, careful(batch["json"].drop_null().to_pylist()), refused])
+    odd = careful(batch["json"].drop_null().to_pylist())
+    found = profile.merged([plain, odd, refused])
+    return replace(found, span=None if span["min"] is None else (span["min"], span["max"]))
+
+
+def _timely(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave out what is not in the window; nothing is copied where all is."""
+    timely = pc.fill_null(batch["timely"], fill_value=False)
+    return batch if pc.all(timely).as_py() else batch.filter(timely)
 
 
 def _of_lines(document: pa.Buffer, rows: int, plan: Plan, place: str) -> Profile:
@@ -146,7 +156,7 @@ def placed_records(
 ) -> Iterator[tuple[pa.StringArray, dict[str, pa.StringArray]]]:
     """Give the plain records of a file once more, each with its event id: ids, columns."""
     names = ("", *plan.names)
-    for batch in _batches(file, plan, wary=True, placed=True):
+    for batch in map(_timely, _batches(file, plan, wary=True, placed=True)):
         plain = batch.filter(pc.is_valid(batch["line"]))
         ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
         lines = pc.binary_join_element_wise(ids, plain["line"], ",")

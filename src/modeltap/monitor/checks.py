@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from itertools import chain
 
 from modeltap.monitor import distance
 from modeltap.monitor.constraints import Constraints, Feature
 from modeltap.monitor.distance import Dialect
+from modeltap.monitor.javanumbers import java_double, percent
 from modeltap.monitor.kinds import NUMERIC, Kind
 from modeltap.monitor.profile import Profile
 from modeltap.monitor.statistics import BaselineFeature
@@ -193,17 +193,3 @@ def _drift_text(drift: Drift) -> str:
     if drift.is_p_value:
         return f"Baseline drift p-value: {value} is below threshold: {threshold}"
     return f"Baseline drift distance: {value} exceeds threshold: {threshold}"
-
-
-def percent(share: float) -> str:
-    return f"{java_double(share * 100)}%"
-
-
-def java_double(value: float) -> str:
-    """Write a double as Java does (`Double.toString`), since AWS's texts come from there."""
-    if value == 0 or 1e-3 <= abs(value) < 1e7:
-        return repr(float(value))
-    sign, digits, exponent = Decimal(repr(float(value))).as_tuple()
-    first, *rest = map(str, digits)
-    fraction = "".join(rest).rstrip("0") or "0"
-    return f"{'-' if sign else ''}{first}.{fraction}E{len(rest) + int(exponent)}"

@@ -35,7 +35,7 @@ def _of_clean_numbers(texts: pa.StringArray, missing: int) -> Summary | None:
     if not len(texts):
         return Summary(Tally(missing=missing))
     octets, offsets = texts_of(texts)
-    if not len(octets) or octets.min() < PLUS or not _numeric(octets):
+    if not np.diff(offsets).all() or octets.min() < PLUS or not _numeric(octets):
         return None
     points = np.flatnonzero(octets == POINT)
     if not len(points) and octets.max() <= NINE:

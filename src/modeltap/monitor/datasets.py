@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import csv, parquet
 
 from modeltap.monitor import profile
+from modeltap.monitor.cache import kept
 from modeltap.monitor.captured import placed_records, summarise_captured
 from modeltap.monitor.careful import Row, columns_of, placed
 from modeltap.monitor.failure import AnalysisFailed
@@ -30,6 +31,10 @@ Placed = tuple[pa.StringArray, Mapping[str, pa.StringArray]]
 
 def summarise(file: Path, plan: Plan) -> Profile:
     """Sum up one file. Raise `AnalysisFailed` for one that is not of its format."""
+    return kept(file, plan, _summarise)
+
+
+def _summarise(file: Path, plan: Plan) -> Profile:
     if plan.format is Format.CAPTURE:
         return summarise_captured(file, plan)
     refused: list[Reject] = []
@@ -96,7 +101,7 @@ def _csv_tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Table
 
 def _json_tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Table]:
     with file.open("rb") as lines:
-        numbered = enumerate(lines, 1)
+        numbered = enumerate(lines if plan.lines else [lines.read()], 1)
         while chunk := list(islice(numbered, ROWS)):
             yield columns_of(_json_rows(chunk, plan, file, refused))
 

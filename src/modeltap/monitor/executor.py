@@ -4,9 +4,11 @@ A part is a function of one unit, given as values that can be pickled, with no s
 so whatever runs such functions elsewhere can take its place.
 """
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
+from pathlib import Path
 from typing import Protocol, TypeVar
 
 Unit = TypeVar("Unit")
@@ -47,3 +49,15 @@ class Processes:
             indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
             for future in as_completed(indices):
                 yield indices.pop(future), future.result()
+
+
+PROCESSES_BYTES_MIN = 64 << 20
+"""A smaller dataset is read before other processes have started."""
+
+
+def executor_for(files: Sequence[Path]) -> Executor:
+    """Choose by how much there is to read."""
+    size = sum(file.stat().st_size for file in files)
+    if len(files) < 2 or size < PROCESSES_BYTES_MIN:
+        return Here()
+    return Processes(len(os.sched_getaffinity(0)))

@@ -10,7 +10,7 @@ class Format(StrEnum):
 
     CAPTURE = "sagemakerCaptureJson"
     CSV = "csv"
-    JSON = "json"  # lines, each an object
+    JSON = "json"  # objects, one a line or all in a list
     PARQUET = "parquet"
 
 
@@ -27,6 +27,7 @@ class Plan:
     format: Format
     names: tuple[str, ...] = ()
     header: bool = True
+    lines: bool = True  # of JSON: an object a line
     textual: frozenset[str] = frozenset()
     watched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     start: str | None = None
@@ -34,3 +35,4 @@ class Plan:
     nested: bool = False
     whole: bool = True
     preprocessor: str | None = None  # path of the script
+    cache: str | None = None  # folder of the summaries that are kept (`cache.py`)

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import reduce
 
 from modeltap.monitor import summary
@@ -55,11 +55,20 @@ def _capped(samples: Iterable[Reject]) -> tuple[Reject, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A dataset, or a part of one; columns in their order."""
+    """A dataset, or a part of one; columns in their order.
+
+    `span`: the first and last `inferenceTime` of captured records, in the window or not.
+    """
 
     rows: int = 0
     columns: Mapping[str, Summary] = field(default_factory=dict)
     rejects: Rejects = field(default_factory=Rejects)
+    span: tuple[str, str] | None = None
+
+    def bounded(self) -> "Profile":
+        """Give what a profile of bounded size keeps."""
+        columns = {name: each.bounded() for name, each in self.columns.items()}
+        return replace(self, columns=columns)
 
 
 def merged(many: Sequence[Profile]) -> Profile:
@@ -73,7 +82,12 @@ def merged(many: Sequence[Profile]) -> Profile:
         for name in names
     }
     rejects = reduce(Rejects.__add__, (each.rejects for each in many), Rejects())
-    return Profile(sum(each.rows for each in many), columns, rejects)
+    return Profile(sum(each.rows for each in many), columns, rejects, _united(many))
+
+
+def _united(many: Sequence[Profile]) -> tuple[str, str] | None:
+    spans = [each.span for each in many if each.span is not None]
+    return (min(first for first, _ in spans), max(last for _, last in spans)) if spans else None
 
 
 def _absent(rows: int) -> Summary:

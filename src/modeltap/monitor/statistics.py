@@ -65,7 +65,8 @@ def _kll(numbers: Numbers) -> Document:
 def buckets_of(sketch: Sketch, low: float, high: float) -> list[Document]:
     """Count what lies in ten equal widths, by the sketch's ranks; the last one is closed above.
 
-    The bounds are computed in Deequ's order of operations, so that their last digits agree.
+    The bounds are computed in Deequ's order of operations, so that their last digits agree; where
+    rounding leaves the last one below the greatest value, that value is counted nowhere, as there.
     """
     span = high - low
     bounds = np.array([low + span * at / BUCKETS for at in range(BUCKETS + 1)])
