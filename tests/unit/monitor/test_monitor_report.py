@@ -252,6 +252,13 @@ def test_every_link_leads_somewhere() -> None:
 # ---------------------------------------------------------------- size
 
 
+def test_violations_come_in_the_order_of_the_drawings() -> None:
+    page = html(wide(600))
+    found = re.findall(r"<li><h3>.*?(feature \d+)", page)
+    drawn = re.findall(r"<article.*?>\s*<h3>(feature \d+)", page)
+    assert found[: len(drawn)] == drawn[: len(found)] and min(len(found), len(drawn)) > 50
+
+
 def wide(count: int, name: str = "feature {} of a table that is wide") -> Findings:
     names = [name.format(at) for at in range(count)]
     baseline = {each: spread(30) for each in names}

@@ -52,7 +52,7 @@ def html(findings: Findings) -> str:
     anchors = {each.name: f"f{at}" for at, each in enumerate(ranked[: len(cards.parts)])}
     sections = {
         "cards": cards,
-        "violations": _violations(findings, anchors),
+        "violations": _violations(findings, ranked, anchors),
         "rejects": _rejects(findings),
         "notes": _notes(findings, ranked),
     }
@@ -111,10 +111,10 @@ def _cards(ranked: list[Portrait]) -> _Kept:
     return _kept(drawn, len(ranked), CARDS_BYTES_MAX)
 
 
-def _violations(findings: Findings, anchors: Mapping[str, str]) -> _Kept:
-    """Write those with a drawing first, in the order of the drawings."""
+def _violations(findings: Findings, ranked: list[Portrait], anchors: Mapping[str, str]) -> _Kept:
+    """Write what concerns all columns first, then column by column in their order."""
     changes = column_changes(findings)
-    order = {name: at for at, name in enumerate(anchors)}
+    order = {each.name: at for at, each in enumerate(ranked)}
     every = sorted(findings.violations, key=lambda each: order.get(each.feature, -1))
     parts = (
         _part(
