@@ -78,10 +78,14 @@ def leaves(value: Any) -> list[str | None]:
 
 
 names = st.text("abc", min_size=1)  # without a dot, so that no two flattened names are the same
-trees = st.recursive(scalars, lambda each: st.lists(each) | st.dictionaries(names, each))
+trees = st.recursive(
+    scalars,
+    lambda each: st.lists(each, max_size=4) | st.dictionaries(names, each, max_size=4),
+    max_leaves=10,
+)
 
 
-@given(st.dictionaries(names, trees, min_size=1).filter(leaves))
+@given(st.dictionaries(names, trees, min_size=1, max_size=4).filter(leaves))
 def test_nested_values_all_come_back_in_their_order(tree: dict[str, Any]) -> None:
     [row] = rows_of(captured(json.dumps(tree), CaptureEncoding.JSON), nested=True)
     assert [text for _, text in row] == leaves(tree)
