@@ -26,6 +26,11 @@ def read(path: Path, *lines: bytes, plan: Plan = PLAN) -> Profile:
     return summarise_captured(write(path / "part.jsonl", lines), plan)
 
 
+def json_line(question: str, answer: str | None) -> bytes:
+    kind = "application/json"
+    return line(question, answer, question_type=kind, answer_type=kind)
+
+
 def test_the_answer_comes_first(tmp_path: Path) -> None:
     profile = read(tmp_path, line("1,x\n", "0.5\n"), line("2,y", "0.25"))
     assert profile.rows == 2
@@ -57,11 +62,10 @@ def test_several_rows_in_one_record(tmp_path: Path, end: str) -> None:
 
 
 def test_flat_json_goes_by_its_names(tmp_path: Path) -> None:
-    json = {"question_type": "application/json", "answer_type": "application/json"}
     lines = [
-        line('{"b": "x", "a": 1}', '{"label": 1.0}', **json),
-        line('{"a": 2}', '{"label": 0}', **json),
-        line('{"a": 3, "new": true}', '{"label": 0}', **json),
+        json_line('{"b": "x", "a": 1}', '{"label": 1.0}'),
+        json_line('{"a": 2}', '{"label": 0}'),
+        json_line('{"a": 3, "new": true}', '{"label": 0}'),
     ]
     profile = read(tmp_path, *lines)
     assert values(profile, "label") == {"1": 1, "0": 2}

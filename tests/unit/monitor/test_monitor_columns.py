@@ -2,6 +2,7 @@
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -49,7 +50,7 @@ COLUMNS = st.one_of(
 )
 
 
-def column(values: list[str | None]) -> pa.StringArray:
+def column(values: Sequence[str | None]) -> pa.StringArray:
     return pa.array(values, pa.string())
 
 

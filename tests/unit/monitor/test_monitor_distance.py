@@ -15,8 +15,8 @@ COUNTS = st.dictionaries(st.sampled_from("abcdef"), st.integers(1, 500), min_siz
 
 @given(VALUES, VALUES)
 def test_exact_is_the_kolmogorov_smirnov_statistic(ours: list[float], theirs: list[float]) -> None:
-    both = (sketch.in_order(np.array(each)) for each in (ours, theirs))
-    found = distance.numerical(*both, Dialect.EXACT, robust=False)
+    first, second = (sketch.in_order(np.array(each)) for each in (ours, theirs))
+    found = distance.numerical(first, second, Dialect.EXACT, robust=False)
     assert found == pytest.approx(stats.ks_2samp(ours, theirs, method="asymp").statistic)
 
 
@@ -27,9 +27,9 @@ def test_exact_is_the_kolmogorov_smirnov_statistic(ours: list[float], theirs: li
 def test_the_dialects_agree_where_no_value_is_repeated(
     ours: list[float], theirs: list[float]
 ) -> None:
-    both = [sketch.in_order(np.array(each)) for each in (ours, theirs)]
+    first, second = (sketch.in_order(np.array(each)) for each in (ours, theirs))
     for robust in (False, True):
-        aws, exact = (distance.numerical(*both, each, robust=robust) for each in Dialect)
+        aws, exact = (distance.numerical(first, second, each, robust=robust) for each in Dialect)
         assert aws == exact
 
 
