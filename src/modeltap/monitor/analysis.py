@@ -14,7 +14,7 @@ from modeltap.monitor.careful import width_of
 from modeltap.monitor.checks import check, drifts_of
 from modeltap.monitor.constraints import Constraints, constraints_of, read_constraints
 from modeltap.monitor.datasets import summarise
-from modeltap.monitor.executor import Executor
+from modeltap.monitor.executor import Executor, executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.kinds import Kind
@@ -50,13 +50,15 @@ class _Baseline:
     features: Mapping[str, BaselineFeature] = field(default_factory=dict)
 
 
-def analyse(request: Request, executor: Executor, progress: Progress) -> Findings:
+def analyse(request: Request, progress: Progress, executor: Executor | None = None) -> Findings:
     """Analyse. Raise `AnalysisFailed` where data or baseline cannot be used.
 
     Summaries are whole while the files are small enough for `memory_bytes_max`, else bounded.
+    `executor` is chosen by size and kind of the data unless it is given.
     """
     baseline = _read_baseline(request)
     plan = _planned(request, baseline)
+    executor = executor or _executor(request.files, plan)
     found = _profiled(request.files, plan, executor, progress)
     if request.baseline_constraints is None:
         found = _reread(found, request, plan, executor, progress)
@@ -111,10 +113,20 @@ def _planned(request: Request, baseline: _Baseline) -> Plan:
     )
 
 
+def _executor(files: Sequence[Path], plan: Plan) -> Executor:
+    named = plan.format is Format.CAPTURE and not _width(files)
+    in_python = plan.preprocessor is not None or plan.format is Format.JSON or named
+    return executor_for([file.stat().st_size for file in files], in_python=in_python)
+
+
 def _captured_names(files: Sequence[Path], names: tuple[str, ...]) -> tuple[str, ...]:
     """Give as many names as the captured rows have values: the baseline's, and numbers beyond."""
-    width = next((found for file in files if (found := width_of(file))), len(names))
+    width = _width(files) or len(names)
     return (*names[:width], *(f"_c{at}" for at in range(len(names), width)))
+
+
+def _width(files: Sequence[Path]) -> int:
+    return next((found for file in files if (found := width_of(file))), 0)
 
 
 def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:

@@ -21,7 +21,6 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from modeltap.monitor.analysis import Progress, Request, analyse
-from modeltap.monitor.executor import executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.files import files_below, format_of
 from modeltap.monitor.findings import Findings
@@ -91,7 +90,7 @@ def analyze(
 
 
 def _analysed(request: Request, output: str | Path | None, progress: Progress | None) -> Findings:
-    findings = analyse(request, executor_for(request.files), progress or _silent)
+    findings = analyse(request, progress or _silent)
     if output is not None:
         write_report(findings, Path(output))
     return findings

@@ -6,9 +6,9 @@ so whatever runs such functions elsewhere can take its place.
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import Executor as PoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
 from multiprocessing import get_context
-from pathlib import Path
 from typing import Protocol, TypeVar
 
 Unit = TypeVar("Unit")
@@ -35,8 +35,8 @@ class Here:
             yield index, function(unit)
 
 
-class Processes:
-    """Several processes of this machine; they end with the last part."""
+class Threads:
+    """Several threads of this process: for parts that spend their time in native code."""
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -44,20 +44,44 @@ class Processes:
     def map(
         self, function: Callable[[Unit], Part], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Part]]:
-        count = min(self._count, len(units))
-        with ProcessPoolExecutor(count, mp_context=get_context("forkserver")) as pool:
-            indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
+        yield from _pooled(ThreadPoolExecutor(self._count), function, units)
+
+
+class Processes:
+    """Several processes of this machine, which end with the last part: for parts that are Python.
+
+    Function, units and parts are pickled.
+    """
+
+    def __init__(self, count: int) -> None:
+        self._count = count
+
+    def map(
+        self, function: Callable[[Unit], Part], units: Sequence[Unit]
+    ) -> Iterator[tuple[int, Part]]:
+        context = get_context("forkserver")
+        yield from _pooled(ProcessPoolExecutor(self._count, context), function, units)
+
+
+def _pooled(
+    pool: PoolExecutor, function: Callable[[Unit], Part], units: Sequence[Unit]
+) -> Iterator[tuple[int, Part]]:
+    with pool:
+        indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
+        try:
             for future in as_completed(indices):
-                yield indices.pop(future), future.result()
+                yield indices[future], future.result()
+        finally:  # a part that failed, or nobody who wants the rest
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
-PROCESSES_BYTES_MIN = 64 << 20
-"""A smaller dataset is read before other processes have started."""
+POOL_BYTES_MIN = 64 << 20
+"""A smaller dataset is read before processes have started."""
 
 
-def executor_for(files: Sequence[Path]) -> Executor:
-    """Choose by how much there is to read."""
-    size = sum(file.stat().st_size for file in files)
-    if len(files) < 2 or size < PROCESSES_BYTES_MIN:
+def executor_for(sizes: Sequence[int], *, in_python: bool) -> Executor:
+    """Choose by what there is to read, in bytes of the files, and by what does the work."""
+    if len(sizes) < 2 or sum(sizes) < POOL_BYTES_MIN:
         return Here()
-    return Processes(len(os.sched_getaffinity(0)))
+    count = min(len(sizes), len(os.sched_getaffinity(0)))
+    return Processes(count) if in_python else Threads(count)

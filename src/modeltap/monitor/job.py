@@ -15,7 +15,6 @@ from modeltap.clock import SystemClock
 from modeltap.monitor.analysis import Request, analyse
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
-from modeltap.monitor.executor import executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.files import files_below
 from modeltap.monitor.findings import Findings
@@ -56,8 +55,7 @@ def _ended(output: Path, message: str, status: int) -> int:
 
 def _analysed(variables: Variables) -> Findings:
     request = request_of(variables)
-    executor = executor_for(request.files)
-    findings = analyse(request, executor, _tell)
+    findings = analyse(request, _tell)
     write_report(findings, Path(_required(variables, "output_path")))
     if script := variables.get("post_analytics_processor_script"):
         postprocess(Path(script), clock=SystemClock())

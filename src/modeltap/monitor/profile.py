@@ -76,9 +76,10 @@ def merged(many: Sequence[Profile]) -> Profile:
 
     A column that a part does not know is missing in all of its rows.
     """
-    names = dict.fromkeys(name for each in many for name in each.columns)
+    rowed = [each for each in many if each.rows or each.columns]
+    names = dict.fromkeys(name for each in rowed for name in each.columns)
     columns = {
-        name: summary.merged([each.columns.get(name) or _absent(each.rows) for each in many])
+        name: summary.merged([each.columns.get(name) or _absent(each.rows) for each in rowed])
         for name in names
     }
     rejects = reduce(Rejects.__add__, (each.rejects for each in many), Rejects())

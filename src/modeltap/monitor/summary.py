@@ -115,6 +115,8 @@ def text_of(number: float) -> str:
 
 def merged(many: Sequence[Summary]) -> Summary:
     """Merge summaries of parts of a column, in the order of the parts."""
+    if len(many) == 1:
+        return many[0]
     numbers = [each.numbers for each in many]
     return Summary(
         sum((each.tally for each in many), Tally()),

@@ -66,9 +66,14 @@ def merged(many: Iterable[Words]) -> Words:
     if any(each.hashes is None for each in all_words):
         registers = [_registers_of(each) for each in all_words]
         return Words(None, None, np.maximum.reduce(registers))
-    hashes = [each.hashes for each in all_words if each.hashes is not None]
-    united = np.unique(np.concatenate([*hashes, np.empty(0, np.uint64)]))
-    return Words(_united_counts(all_words), united)
+    return Words(_united_counts(all_words), _united_hashes(all_words))
+
+
+def _united_hashes(many: Iterable[Words]) -> Hashes:
+    hashes = [each.hashes for each in many if each.hashes is not None and len(each.hashes)]
+    if len(hashes) == 1:
+        return hashes[0]
+    return np.unique(np.concatenate([*hashes, np.empty(0, np.uint64)]))
 
 
 def _united_counts(many: Iterable[Words]) -> dict[str, int] | None:
