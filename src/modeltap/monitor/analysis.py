@@ -100,7 +100,7 @@ def _planned(request: Request, baseline: _Baseline) -> Plan:
     plan = request.plan
     names = plan.names or baseline.constraints.names
     if plan.format is Format.CAPTURE:
-        names = _captured_names(request.files, names)
+        names = _captured_names(request.files, plan, names)
     size = sum(file.stat().st_size for file in request.files)
     return replace(
         plan,
@@ -114,19 +114,19 @@ def _planned(request: Request, baseline: _Baseline) -> Plan:
 
 
 def _executor(files: Sequence[Path], plan: Plan) -> Executor:
-    named = plan.format is Format.CAPTURE and not _width(files)
+    named = plan.format is Format.CAPTURE and not _width(files, plan)
     in_python = plan.preprocessor is not None or plan.format is Format.JSON or named
     return executor_for([file.stat().st_size for file in files], in_python=in_python)
 
 
-def _captured_names(files: Sequence[Path], names: tuple[str, ...]) -> tuple[str, ...]:
+def _captured_names(files: Sequence[Path], plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
     """Give as many names as the captured rows have values: the baseline's, and numbers beyond."""
-    width = _width(files) or len(names)
+    width = _width(files, plan) or len(names)
     return (*names[:width], *(f"_c{at}" for at in range(len(names), width)))
 
 
-def _width(files: Sequence[Path]) -> int:
-    return next((found for file in files if (found := width_of(file))), 0)
+def _width(files: Sequence[Path], plan: Plan) -> int:
+    return next((found for file in files if (found := width_of(file, plan))), 0)
 
 
 def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:

@@ -22,7 +22,7 @@ import pyarrow.compute as pc
 
 from modeltap.monitor import profile
 from modeltap.monitor.careful import CarefulReader, careful_reader
-from modeltap.monitor.plan import Plan
+from modeltap.monitor.plan import SIDES, Plan
 from modeltap.monitor.profile import SAMPLES_MAX, Profile, Reject, Rejects, rejects_of
 from modeltap.monitor.table import EXCERPT_CHARACTERS, columns_of_lines, profile_of_lines
 
@@ -35,13 +35,7 @@ MALFORMED = "malformed"
 OVERSIZED = "oversized"
 LINE_FEED, RETURN = ord("\n"), ord("\r")
 
-_PATHS = [
-    "$.captureData.endpointOutput.data",
-    "$.captureData.endpointInput.data",
-    "$.captureData.endpointOutput.encoding",
-    "$.captureData.endpointInput.encoding",
-    "$.eventMetadata.inferenceTime",
-]
+_TIME_PATH = "$.eventMetadata.inferenceTime"
 _EVENT_PATH = "$.eventMetadata.eventId"
 
 # No function that looks at every character of a payload, unless it must: each costs as much as all
@@ -114,7 +108,7 @@ def _batches(
     """Give records as (line, json, …): a plain one's CSV line, another's JSON, whether in time."""
     parameters = {
         "file": str(file),
-        "paths": _PATHS,
+        "paths": [*_side_paths(plan, "data"), *_side_paths(plan, "encoding"), _TIME_PATH],
         "event_path": _EVENT_PATH,
         "bytes_max": RECORD_BYTES_MAX,
         "plain": plan.preprocessor is None,
@@ -126,6 +120,13 @@ def _batches(
     }
     with _database().cursor() as cursor:
         yield from cursor.execute(_QUERY, parameters).to_arrow_reader(BATCH_ROWS)
+
+
+def _side_paths(plan: Plan, member: str) -> list[str]:
+    """Give where each side has it; a side that is left out has nothing anywhere."""
+    return [
+        f"$.{'captureData' if side in plan.sides else 'left'}.{side}.{member}" for side in SIDES
+    ]
 
 
 @cache

@@ -14,7 +14,7 @@ from modeltap.clock import SystemClock
 from modeltap.monitor.handlers import Outcome, Preprocessor
 from modeltap.monitor.payloads import RecordRefused, record_of, rows_of
 from modeltap.monitor.placing import Row, placed, placed_by_keys
-from modeltap.monitor.plan import Plan
+from modeltap.monitor.plan import SIDES, Plan
 from modeltap.monitor.profile import Profile, Reject, rejects_of
 from modeltap.monitor.table import EXCERPT_CHARACTERS, profile_of
 from modeltap.nouns import Document
@@ -60,7 +60,17 @@ def _placed_rows(outcome: Outcome, plan: Plan) -> Iterator[Row]:
     if isinstance(outcome, list):
         yield from (placed_by_keys(row, plan.names) for row in outcome)
     else:
-        yield from (placed(cells, plan.names) for cells in rows_of(outcome, nested=plan.nested))
+        yield from (
+            placed(cells, plan.names)
+            for cells in rows_of(_sided(outcome, plan), nested=plan.nested)
+        )
+
+
+def _sided(record: Document, plan: Plan) -> Document:
+    captured = record.get("captureData")
+    if plan.sides == SIDES or not isinstance(captured, dict):
+        return record
+    return {**record, "captureData": {side: captured.get(side) for side in plan.sides}}
 
 
 def columns_of(rows: Iterable[Row]) -> tuple[dict[str, pa.StringArray], int]:
@@ -81,19 +91,19 @@ def columns_of(rows: Iterable[Row]) -> tuple[dict[str, pa.StringArray], int]:
 WIDTH_LINES = 100
 
 
-def width_of(file: Path) -> int:
+def width_of(file: Path, plan: Plan) -> int:
     """Tell how many values the rows of captured records have: mostly, in a file's first lines.
 
     0 where they have names, or there are none.
     """
     with file.open("rb") as lines:
-        widths = Counter(_widths(islice(lines, WIDTH_LINES)))
+        widths = Counter(_widths(islice(lines, WIDTH_LINES), plan))
     return widths.most_common(1)[0][0] if widths else 0
 
 
-def _widths(lines: Iterable[bytes]) -> Iterator[int]:
+def _widths(lines: Iterable[bytes], plan: Plan) -> Iterator[int]:
     for line in lines:
         with suppress(RecordRefused):
-            for cells in rows_of(record_of(line)):
+            for cells in rows_of(_sided(record_of(line), plan)):
                 if all(name is None for name, _ in cells):
                     yield len(cells)

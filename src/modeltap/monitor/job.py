@@ -19,7 +19,7 @@ from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.files import files_below
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.handlers import postprocess
-from modeltap.monitor.plan import Format, Plan
+from modeltap.monitor.plan import SIDES, Format, Plan
 from modeltap.monitor.written import write_report
 from modeltap.nouns import Document
 
@@ -49,7 +49,8 @@ def run(variables: Variables) -> int:
 def _ended(output: Path, message: str, status: int) -> int:
     print(message, flush=True)
     output.mkdir(parents=True, exist_ok=True)
-    (output / "message").write_bytes(message.encode()[:MESSAGE_BYTES_MAX])
+    cut = message.encode()[:MESSAGE_BYTES_MAX].decode(errors="ignore")
+    (output / "message").write_text(cut, encoding="utf-8")
     return status
 
 
@@ -100,11 +101,24 @@ def _plan(variables: Variables) -> Plan:
         form,
         header=_flag(options, "header", default=True),
         lines=_flag(options, "lines", "line", default=True),
+        sides=_sides(options),
         start=variables.get("start_time"),
         end=variables.get("end_time"),
         nested=variables.get(NESTED, "").lower() == "true",
         preprocessor=variables.get("record_preprocessor_script") or None,
     )
+
+
+def _sides(options: Any) -> tuple[str, ...]:
+    named = options.get("captureIndexNames") if isinstance(options, dict) else None
+    if named is None:
+        return SIDES
+    if not named or not set(named) <= set(SIDES):
+        raise AnalysisFailed(
+            f"dataset_format's captureIndexNames is {named!r}: name one or both of "
+            f"{', '.join(SIDES)}."
+        )
+    return tuple(side for side in SIDES if side in named)
 
 
 def _flag(options: Any, *names: str, default: bool) -> bool:

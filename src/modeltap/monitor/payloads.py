@@ -28,6 +28,7 @@ from typing import Any, Final, Literal, NoReturn
 
 import orjson
 
+from modeltap.monitor.plan import SIDES
 from modeltap.nouns import CaptureEncoding, Document
 
 LINE_BYTES_MAX = 128 * 1024 * 1024
@@ -55,9 +56,6 @@ Refusal = Literal[
     "preprocessor_died",
     "preprocessor_timeout",
 ]
-
-SIDES: Final = ("endpointOutput", "endpointInput")
-"""In the order of their columns: `output_columns_position` is `START`."""
 
 
 class RecordRefused(Exception):

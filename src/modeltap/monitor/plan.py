@@ -14,14 +14,19 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+SIDES = ("endpointOutput", "endpointInput")
+"""The sides of a captured record, in the order of their columns."""
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """How files become summaries.
 
     `names` are the columns by position; a CSV file with a header has its own. `textual` columns
     keep their numbers as texts, too; of `watched` ones these values are counted however many others
-    there are. `start` and `end` (excluded) bound a record's `inferenceTime`, in its own form.
-    `whole` summaries keep all numbers, so that quantiles and distinct counts are exact.
+    there are. Of captured records these `sides` make the rows, and `start` and `end` (excluded)
+    bound their `inferenceTime`, in its own form. `whole` summaries keep all numbers, so that
+    quantiles and distinct counts are exact.
     """
 
     format: Format
@@ -30,6 +35,7 @@ class Plan:
     lines: bool = True  # of JSON: an object a line
     textual: frozenset[str] = frozenset()
     watched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    sides: tuple[str, ...] = SIDES
     start: str | None = None
     end: str | None = None
     nested: bool = False

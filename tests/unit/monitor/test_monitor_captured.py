@@ -50,6 +50,14 @@ def test_one_side_alone(tmp_path: Path) -> None:
     assert values(read(tmp_path, line(None, "1,x"), plan=plan), "b") == {"x": 1}
 
 
+def test_a_side_can_be_left_out(tmp_path: Path) -> None:
+    plan = Plan(Format.CAPTURE, names=("a", "b"), sides=("endpointInput",))
+    lines = [line("1,x\n", "0.5"), line("1,x\n2,y\n", "0.5\n0.5")]
+    profile = read(tmp_path, *lines, plan=plan)
+    assert values(profile, "a") == {"1": 2, "2": 1}
+    assert width_of(tmp_path / "part.jsonl", plan) == 2
+
+
 @pytest.mark.parametrize("end", ["", "\n", "\r\n"])
 def test_several_rows_in_one_record(tmp_path: Path, end: str) -> None:
     """And plain records beside them, whatever their line ends are."""
@@ -150,7 +158,7 @@ def test_records_outside_the_window_are_no_part(tmp_path: Path) -> None:
 
 def test_an_empty_file(tmp_path: Path) -> None:
     assert read(tmp_path).rows == 0
-    assert width_of(tmp_path / "part.jsonl") == 0
+    assert width_of(tmp_path / "part.jsonl", PLAN) == 0
 
 
 FIELDS = st.one_of(st.text(max_size=5), st.sampled_from(['"', ",", "\n", "\r", '""', "é", "1.5"]))
