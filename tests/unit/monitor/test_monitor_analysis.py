@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +32,7 @@ def suggested(tmp_path: Path) -> Path:
     return tmp_path / "baseline"
 
 
-def captured(folder: Path, rows: list[tuple[object, object, object]], parts: int = 1) -> Path:
+def captured(folder: Path, rows: Sequence[tuple[object, object, object]], parts: int = 1) -> Path:
     lines = [
         line(f"{number},{part},{word}\n", "1", number=at)
         for at, (number, part, word) in enumerate(rows)
