@@ -94,6 +94,7 @@ class Plan:
     rounds: int
     seconds: float  # of one slice
     minutes: float  # of a soak
+    records: int  # that an analysis is of
 
 
 Kept = dict[str, tuple[Section, Circumstances]]
