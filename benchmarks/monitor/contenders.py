@@ -71,11 +71,14 @@ EXACT, MERGEABLE, PART, LIMIT = "exact", "mergeable", "mergeable-part", "wc"
 _ALL: Final = "all of it"
 
 
-def _analysis(name: str, title: str, option: str, part: int = 1) -> Contender:
+_Analyze = Callable[[Input, Path, Path], list[str]]
+
+
+def _analysis(name: str, title: str, analyze: _Analyze, part: int = 1) -> Contender:
     """Analyze captured records against a baseline of the same rows."""
 
     def command(task: Task) -> list[str]:
-        return ours.analyze(task.given, _baseline(task), task.folder, option)
+        return analyze(task.given, _baseline(task), task.folder)
 
     def prepare(task: Task) -> None:
         cost.of(ours.baseline(task.given.csv, _baseline(task)), {}, _baseline(task))
@@ -167,9 +170,9 @@ def all_of_them() -> list[Contender]:
     summary = "moments, bounds, distinct counts"
     return [
         _limit(),
-        _analysis(EXACT, "modeltap analyze, exact", "--exact"),
-        _analysis(MERGEABLE, "modeltap analyze, mergeable", "--mergeable"),
-        _analysis(PART, "the same, a quarter of the files", "--mergeable", part=4),
+        _analysis(EXACT, "modeltap analyze, exact", ours.analyze),
+        _analysis(MERGEABLE, "modeltap analyze, mergeable", ours.analyze_bounded),
+        _analysis(PART, "the same, a quarter of the files", ours.analyze_bounded, part=4),
         _suggestion(),
         _program("polars_records", "Polars, a program", _ALL),
         _program("pandas_records", "pandas and orjson, a program", _ALL),

@@ -45,18 +45,22 @@ def of(command: Sequence[str], variables: Mapping[str, str], folder: Path) -> Co
         )
     peak = _watched(process)
     if process.returncode != 0:
-        said = " ".join(log.read_text(errors="replace").split())
-        raise Unavailable(f"ended with status {process.returncode}: {said[-300:]}")
+        raise Unavailable(f"ended with status {process.returncode}: {_last_line(log)}")
     found = json.loads(report.read_text())
     cpu = found["user_seconds"] + found["system_seconds"]
     return Cost(cpu, found["seconds"], max(peak, found["largest_bytes"]))
+
+
+def _last_line(log: Path) -> str:
+    lines = log.read_text(errors="replace").split("\n")
+    return next((line.strip()[:120] for line in reversed(lines) if line.strip()), "nothing said")
 
 
 def _environment(variables: Mapping[str, str]) -> dict[str, str]:
     """Take the bound of one thread off, which `scripts/bench` sets: all cores are a contender's."""
     path = f"{ROOT}:{os.environ.get('PYTHONPATH', '')}".rstrip(":")
     kept = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    return kept | {"PYTHONPATH": path} | variables
+    return kept | {"PYTHONPATH": path, **variables}
 
 
 def _watched(process: subprocess.Popen[bytes]) -> int:

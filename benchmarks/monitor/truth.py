@@ -38,8 +38,8 @@ PARSED: Final = 1e-9
 SKETCH: Final = 0.01
 """In ranks: what a bucket or a percentile may be off."""
 
-DISTINCT: Final = 0.06
-"""Relative, of the count of distinct values: others estimate it."""
+DISTINCT: Final = 0.1
+"""Relative, of the count of distinct values: some estimate it."""
 
 OF_NUMBERS: Final = ("missing", "mean", "std", "min", "max", "buckets", "quantiles")
 OF_STRINGS: Final = ("missing", "distinct")

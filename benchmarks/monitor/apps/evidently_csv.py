@@ -1,5 +1,7 @@
 """evidently, CSV: its summary of all columns, without its page."""
 
+from typing import Any
+
 import pandas as pd
 from evidently import DataDefinition, Dataset, Report
 from evidently.presets import DataSummaryPreset
@@ -13,7 +15,8 @@ table = pd.read_csv(given.input)
 definition = DataDefinition(numerical_columns=given.numbers, categorical_columns=given.strings)
 dataset = Dataset.from_pandas(table, data_definition=definition)
 found = Report([DataSummaryPreset()]).run(dataset).dict()
-rows, columns = 0, {name: {} for name in given.columns}
+rows = 0
+columns: dict[str, dict[str, Any]] = {name: {} for name in given.columns}
 for metric in found["metrics"]:
     kind, value = metric["config"]["type"].rpartition(":")[2], metric["value"]
     column = columns.get(metric["config"].get("column", ""), {})

@@ -21,7 +21,7 @@ def _rows(path: Path) -> Iterator[str]:
 
 def _table(given: Asked) -> Any:
     text = "\n".join(row for path in given.files for row in _rows(path))
-    kinds = {name: "float64" for name in given.numbers} | {name: "str" for name in given.strings}
+    kinds = dict.fromkeys(given.numbers, "float64") | dict.fromkeys(given.strings, "str")
     return pd.read_csv(
         StringIO(text),
         names=list(given.columns),
