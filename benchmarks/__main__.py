@@ -30,7 +30,8 @@ def main(words: list[str]) -> int:
     rounds, seconds, records = TINY if given.tiny else QUICK if given.quick else FULL
     model = trained(given.folder / "model")
     rounds, records = given.rounds or rounds, given.records or records
-    plan = Plan(given.folder, model, rounds, seconds, given.minutes, records)
+    contenders = tuple(given.contenders)
+    plan = Plan(given.folder, model, rounds, seconds, given.minutes, records, contenders)
     lacking = []
     for name in given.only or [name for name in SCENARIOS if name not in LEFT_OUT]:
         circumstances = _circumstances(words)
@@ -54,6 +55,7 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
     parser.add_argument("--records", type=int, default=0, help="of the analysis (monitor)")
+    parser.add_argument("--contenders", nargs="+", default=(), help="of the analysis; else all")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md")
     parser.add_argument("--folder", type=Path, default=ROOT / ".bench", help="for homes and model")
     parser.add_argument("--results", type=Path, default=RESULTS, help="what is kept")

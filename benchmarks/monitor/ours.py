@@ -62,11 +62,11 @@ def _number(found: dict[str, Any]) -> Statistics:
         "min": found["min"],
         "max": found["max"],
         "buckets": [each["count"] for each in kll["buckets"]],
-        "quantiles": _percentiles(kll["sketch"]["data"]),
+        "quantiles": percentiles(kll["sketch"]["data"]),
     }
 
 
-def _percentiles(levels: list[list[float]]) -> list[float]:
+def percentiles(levels: list[list[float]]) -> list[float]:
     """Give the 99 percentiles of a sketch: an item of level h stands for 2^h values."""
     values = np.concatenate([np.asarray(level, float) for level in levels])
     weights = np.concatenate([np.full(len(level), 2.0**h) for h, level in enumerate(levels)])

@@ -5,10 +5,11 @@ starting costs) and on its share of all.
 """
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
+from typing import TypeVar
 
 from benchmarks.environments import Unavailable
 from benchmarks.monitor import cost
@@ -65,35 +66,52 @@ class Turn:
 
 
 Round = dict[str, Turn]
+Found = TypeVar("Found")
 
 
 def run(plan: Plan) -> Section:
     """Measure all contenders in turn, round by round."""
-    folder, contenders = plan.folder / "monitor", all_of_them()
+    folder, contenders = plan.folder / "monitor", _taking_part(plan)
     reasons: dict[str, str] = {}
-    rounds: list[Round] = []
+    _in_turn(contenders, reasons, "warming up", lambda each: _warm(folder, each, plan.records))
+    rounds = [
+        _in_turn(contenders, reasons, say, lambda each: _turn(folder, each, plan.records))
+        for say in (f"round {number + 1}" for number in range(plan.rounds))
+    ]
+    return section(made(folder, plan.records), contenders, rounds, reasons)
+
+
+def _in_turn(
+    contenders: Sequence[Contender],
+    reasons: dict[str, str],
+    say: str,
+    do: Callable[[Contender], Found],
+) -> dict[str, Found]:
+    """Let each do something; who cannot is left out from then on, with the reason."""
+    found: dict[str, Found] = {}
     for contender in contenders:
-        print(f"warming up: {contender.title}", file=sys.stderr)
+        if contender.name in reasons:
+            continue
+        print(f"{say}: {contender.title}", file=sys.stderr)
         try:
-            _warm(folder, contender, plan.records)
+            found[contender.name] = do(contender)
         except Unavailable as unavailable:
             reasons[contender.name] = str(unavailable)
-    for number in range(plan.rounds):
-        rounds.append({})
-        for contender in contenders:
-            if contender.name in reasons:
-                continue
-            print(f"round {number + 1}: {contender.title}", file=sys.stderr)
-            try:
-                rounds[-1][contender.name] = _turn(folder, contender, plan.records)
-            except Unavailable as unavailable:
-                reasons[contender.name] = str(unavailable)
-    return section(made(folder, plan.records), contenders, rounds, reasons)
+    return found
+
+
+def _taking_part(plan: Plan) -> list[Contender]:
+    everyone = all_of_them()
+    unknown = set(plan.contenders) - {each.name for each in everyone}
+    if unknown:
+        known = ", ".join(each.name for each in everyone)
+        raise SystemExit(f"--contenders: no {', '.join(sorted(unknown))}; there are {known}")
+    return [each for each in everyone if not plan.contenders or each.name in plan.contenders]
 
 
 def _task(folder: Path, contender: Contender, records: int) -> Task:
     wanted = min(records // contender.part, contender.records_max or records)
-    given = made(folder, min(wanted, records), FILES // contender.part)
+    given = made(folder, wanted, FILES // contender.part)
     return Task(contender.python(), given, folder / "answers" / contender.name)
 
 
