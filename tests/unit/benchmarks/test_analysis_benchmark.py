@@ -36,11 +36,11 @@ def test_the_rows_are_those_of_the_records(given: data.Input) -> None:
 
 def test_the_input_is_the_same_each_time(given: data.Input, tmp_path: Path) -> None:
     again = data.made(tmp_path, RECORDS, FILES)
-    ours, others = (
+    one, other = (
         {each.relative_to(of.folder): each.read_bytes() for each in of.files}
         for of in (given, again)
     )
-    assert ours == others
+    assert one == other
     assert given.csv.read_bytes() == again.csv.read_bytes()
 
 
