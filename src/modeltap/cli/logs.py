@@ -1,4 +1,4 @@
-"""`modeltap logs ENDPOINT`: what an endpoint's containers and its launches said."""
+"""`modeltap logs ENDPOINT`, `modeltap logs --job NAME`: what containers and launches said."""
 
 import time
 from typing import Annotated
@@ -7,26 +7,37 @@ from cyclopts import Parameter
 
 from modeltap.cli.running import CannotRun, HomeOption, resolve
 from modeltap.logbook import Logbook
-from modeltap.nouns import endpoint_log_group
+from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
 
 FOLLOW_SECONDS = 0.5
 
 
 def logs(
-    endpoint: str,
+    endpoint: str | None = None,
     *,
+    job: str | None = None,
     home: HomeOption = None,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative="")] = False,
 ) -> None:
-    """Print an endpoint's log; --follow goes on with it."""
+    """Print an endpoint's log, or with --job a processing job's; --follow goes on with it."""
     logbook = Logbook(resolve(home).layout.logs)
-    group = endpoint_log_group(endpoint)
-    if not logbook.streams(group) and not follow:
-        raise CannotRun(f"endpoint {endpoint} has no log; names keep their case")
-    tail = logbook.tail(group)
+    whose, group, prefix = _place(endpoint, job)
+    streams = [name for name in logbook.streams(group) if name.startswith(prefix)]
+    if not streams and not follow:
+        raise CannotRun(f"{whose} has no log; names keep their case")
+    tail = logbook.tail(group, prefix)
     while True:
         for line in tail.read():
             print(f"{line.stream}  {line.text}", flush=follow)
         if not follow:
             return
         time.sleep(FOLLOW_SECONDS)
+
+
+def _place(endpoint: str | None, job: str | None) -> tuple[str, str, str]:
+    """Give whose log is meant, its group, and how its streams begin."""
+    if (endpoint is None) == (job is None):
+        raise CannotRun("name one endpoint, or one processing job with --job")
+    if endpoint is not None:
+        return f"endpoint {endpoint}", endpoint_log_group(endpoint), ""
+    return f"processing job {job}", PROCESSING_LOG_GROUP, f"{job}/"

@@ -27,6 +27,7 @@ from modeltap.control.reconcile import Reconciler
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
+from modeltap.front.logs import logs_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
@@ -51,7 +52,8 @@ async def serve(process: Process) -> None:
     store = Store.open(layout.database)
     tasks = Tasks(process)
     environments = Environments(layout.environments)
-    reconciler = _reconciler(process, store, stores, environments, tasks)
+    logbook = Logbook(layout.logs)
+    reconciler = _reconciler(process, store, stores, environments, logbook, tasks)
     partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
@@ -68,6 +70,7 @@ async def serve(process: Process) -> None:
         ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
+        "logs": logs_service(logbook, clock, partition),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
@@ -108,7 +111,12 @@ def _pages(process: Process, look: Look, rings: Sequence[int]) -> ASGIApplicatio
 
 
 def _reconciler(
-    process: Process, store: Store, stores: Stores, environments: Environments, tasks: Tasks
+    process: Process,
+    store: Store,
+    stores: Stores,
+    environments: Environments,
+    logbook: Logbook,
+    tasks: Tasks,
 ) -> Reconciler:
     settings, clock, layout = process.settings, process.clock, process.settings.layout
     launcher = ProcessLauncher(
@@ -118,7 +126,6 @@ def _reconciler(
         stop_seconds_max=settings.stop_seconds_max,
         batch_rows_max=settings.batch_rows_max,
     )
-    logbook = Logbook(layout.logs)
     launching = Launching(
         launcher,
         _ensure(environments),

@@ -7,7 +7,7 @@ from pathlib import Path
 from modeltap.cli.documents import LINES
 from modeltap.house.served import SERVED
 from modeltap.logbook import Logbook
-from modeltap.nouns import endpoint_log_group
+from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
 
 MODELTAP = [sys.executable, "-m", "modeltap.cli"]
 
@@ -26,6 +26,22 @@ def test_logs_are_printed_with_their_streams(tmp_path: Path) -> None:
     unknown = subprocess.run([*command[:-3], "f", *command[-2:]], capture_output=True, text=True)
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "endpoint f has no log" in unknown.stderr
+
+
+def test_a_jobs_log_is_its_own_streams(tmp_path: Path) -> None:
+    for stream in ("train/algo-1-1", "train-2/algo-1-1"):
+        Logbook(tmp_path / "logs").append(PROCESSING_LOG_GROUP, stream, f"of {stream}")
+    command = [*MODELTAP, "logs", "--home", str(tmp_path)]
+    done = subprocess.run([*command, "--job", "train"], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"train/algo-1-1  of train/algo-1-1\n"
+    for words, refusal in (
+        (["--job", "tra"], "processing job tra has no log"),
+        ([], "name one endpoint, or one processing job with --job"),
+        (["e", "--job", "train"], "name one endpoint, or one"),
+    ):
+        refused = subprocess.run([*command, *words], capture_output=True, text=True)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refusal in refused.stderr
 
 
 def test_a_reader_may_stop_reading(tmp_path: Path) -> None:
