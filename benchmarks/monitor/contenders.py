@@ -135,7 +135,10 @@ def _program(
     variables: Mapping[str, str] | None = None,
     programs: tuple[str, ...] = (),
 ) -> Contender:
-    """Run `apps/{name}.py`, whose name says what it reads, in the environment of its library."""
+    """Run `apps/{name}.py`, whose name says what it reads, in the environment of its library.
+
+    The title says with `{}` where the library's version goes.
+    """
     library, _, form = name.partition("_")
 
     def command(task: Task) -> list[str]:
@@ -145,7 +148,7 @@ def _program(
 
     return Contender(
         name=name,
-        title=title,
+        title=title.format(environments.version(f"monitor-{library}", library)),
         reads=RECORDS if form == "records" else CSV,
         gives=gives,
         command=command,
@@ -174,29 +177,29 @@ def all_of_them() -> list[Contender]:
         _analysis(MERGEABLE, "modeltap analyze, mergeable", ours.analyze_bounded),
         _analysis(PART, "the same, a quarter of the files", ours.analyze_bounded, part=4),
         _suggestion(),
-        _program("polars_records", "Polars, a program", _ALL),
-        _program("pandas_records", "pandas and orjson, a program", _ALL),
-        _program("duckdb_records", "DuckDB, a program", f"{_ALL}, t-digests, HyperLogLog"),
-        _program("polars_csv", "Polars: describe, n_unique", f"{summary}, quartiles"),
-        _program("pandas_csv", "pandas: describe, nunique", f"{summary}, quartiles"),
-        _program("duckdb_csv", "DuckDB: SUMMARIZE", f"{summary}, quartiles, estimated"),
+        _program("polars_records", "Polars {}, a program", _ALL),
+        _program("pandas_records", "pandas {} and orjson, a program", _ALL),
+        _program("duckdb_records", "DuckDB {}, a program", f"{_ALL}, t-digests, HyperLogLog"),
+        _program("polars_csv", "Polars {}: describe, n_unique", f"{summary}, quartiles"),
+        _program("pandas_csv", "pandas {}: describe, nunique", f"{summary}, quartiles"),
+        _program("duckdb_csv", "DuckDB {}: SUMMARIZE", f"{summary}, quartiles, estimated"),
         _program(
             WHYLOGS,
-            "whylogs",
+            "whylogs {}",
             f"{summary}, sketches; no buckets",
             records_max=100_000,
             variables={"WHYLOGS_NO_ANALYTICS": "True"},
         ),
         _program(
             EVIDENTLY,
-            "evidently: DataSummaryPreset",
+            "evidently {}: DataSummaryPreset",
             f"{summary}, quartiles",
             records_max=50_000,
             variables={"DO_NOT_TRACK": "1"},
         ),
         _program(
             "pyspark_csv",
-            "PySpark: one query",
+            "PySpark {}: one query",
             f"{summary}, percentiles; no buckets",
             records_max=200_000,
             programs=("java",),

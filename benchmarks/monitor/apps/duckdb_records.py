@@ -1,7 +1,7 @@
 """DuckDB, captured records: JSON paths, a CSV file in between, then aggregates.
 
 Percentiles are t-digests, and distinct values are estimated: exact percentiles take 2.3 times as
-long. It has no way to read CSV that is not in a file.
+long. The rows go through a file, since to split them at commas breaks quoted fields.
 """
 
 import math
