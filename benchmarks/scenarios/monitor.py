@@ -96,7 +96,8 @@ def _in_turn(
         try:
             found[contender.name] = do(contender)
         except Unavailable as unavailable:
-            reasons[contender.name] = str(unavailable)
+            reasons[contender.name] = f"{say}: {unavailable}"
+            print(f"  left out from here on: {unavailable}", file=sys.stderr)
     return found
 
 
@@ -167,9 +168,10 @@ def _table(
         row: list[Cell] = [contender.title, contender.reads]
         if turns := _turns(rounds, contender.name):
             row += _figures(records, turns)
-            row += [_ratio(records, rounds, contender) or "", contender.gives]
+            row += [_ratio(records, rounds, contender) or ""]
         else:
-            row += ["", "", "", "", "", "", "", reasons.get(contender.name, "")]
+            row += [""] * 7
+        row.append(reasons.get(contender.name, contender.gives))
         rows.append(row)
     columns = ("", "reads", "records", "CPU s", "start", "all", "s", "MiB", "ratio", "gives")
     return Table("One at a time, all cores", columns, rows)
