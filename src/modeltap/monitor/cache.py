@@ -37,13 +37,13 @@ def kept(file: Path, plan: Plan, summarise: Summarise) -> Profile:
     return found
 
 
-def trim(folder: Path) -> None:
-    """Remove the oldest entries while all together are over `BYTES_MAX`."""
+def trim(folder: Path, bytes_max: int = BYTES_MAX) -> None:
+    """Remove the oldest entries while all together are over the bound."""
     entries = sorted(folder.glob("*"), key=lambda entry: entry.stat().st_mtime, reverse=True)
     size = 0
     for entry in entries:
         size += entry.stat().st_size
-        if size > BYTES_MAX:
+        if size > bytes_max:
             entry.unlink(missing_ok=True)
 
 

@@ -77,21 +77,21 @@ from judged
 """
 
 
-def summarise_captured(file: Path, plan: Plan) -> Profile:
+def summarise_captured(file: Path, plan: Plan, record_bytes_max: int = RECORD_BYTES_MAX) -> Profile:
     """Sum up the records of a file that lie in the plan's window."""
     try:
-        return _summarised(file, plan, file.name)
-    except duckdb.InvalidInputException:  # a line beyond `RECORD_BYTES_MAX`
+        return _summarised(file, plan, file.name, record_bytes_max)
+    except duckdb.InvalidInputException:  # it saw a line that is longer
         with NamedTemporaryFile() as within:
-            oversized = _without_oversized(file, within)
-            rest = _summarised(Path(within.name), plan, file.name)
+            oversized = _without_oversized(file, within, record_bytes_max)
+            rest = _summarised(Path(within.name), plan, file.name, record_bytes_max)
         return profile.merged([rest, Profile(0, {}, oversized)])
 
 
-def _summarised(file: Path, plan: Plan, place: str) -> Profile:
+def _summarised(file: Path, plan: Plan, place: str, record_bytes_max: int) -> Profile:
     for wary in (False, True):
         with suppress(_SeveralLines), careful_reader(plan, place) as careful:
-            batches = _batches(file, plan, wary=wary)
+            batches = _batches(file, plan, record_bytes_max, wary=wary)
             parts = [_of_batch(batch, plan, place, careful) for batch in batches]
             whole = profile.merged(parts)
             return replace(whole, rejects=_located(whole.rejects, file, place))
@@ -103,14 +103,19 @@ class _SeveralLines(Exception):
 
 
 def _batches(
-    file: Path, plan: Plan, *, wary: bool, placed: bool = False
+    file: Path,
+    plan: Plan,
+    record_bytes_max: int = RECORD_BYTES_MAX,
+    *,
+    wary: bool,
+    placed: bool = False,
 ) -> Iterator[pa.RecordBatch]:
     """Give records as (line, json, …): a plain one's CSV line, another's JSON, whether in time."""
     parameters = {
         "file": str(file),
         "paths": [*_side_paths(plan, "data"), *_side_paths(plan, "encoding"), _TIME_PATH],
         "event_path": _EVENT_PATH,
-        "bytes_max": RECORD_BYTES_MAX,
+        "bytes_max": record_bytes_max,
         "plain": plan.preprocessor is None,
         "start": plan.start,
         "end": plan.end,
@@ -216,19 +221,19 @@ def _excerpt(line: bytes) -> str:
     return line[:EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()
 
 
-def _without_oversized(file: Path, into: IO[bytes]) -> Rejects:
+def _without_oversized(file: Path, into: IO[bytes], bytes_max: int) -> Rejects:
     """Copy the lines that are not too long."""
     refused = []
     with file.open("rb") as lines:
         number = 0
-        while line := lines.readline(RECORD_BYTES_MAX):
+        while line := lines.readline(bytes_max):
             number += 1
-            if len(line) < RECORD_BYTES_MAX:
+            if len(line) < bytes_max:
                 into.write(line)
                 continue
             refused.append(Reject(OVERSIZED, place_of(file, number), _excerpt(line)))
             while line and not line.endswith(b"\n"):
-                line = lines.readline(RECORD_BYTES_MAX)
+                line = lines.readline(bytes_max)
     into.flush()
     return rejects_of(refused)
 

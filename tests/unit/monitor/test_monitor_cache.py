@@ -87,13 +87,10 @@ def test_a_cut_entry_is_none(file: Path, plan: Plan) -> None:
     assert summarise(file, plan).rows == 10
 
 
-def test_the_oldest_go_when_there_are_too_many(
-    file: Path, plan: Plan, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_oldest_go_when_there_are_too_many(file: Path, plan: Plan) -> None:
     summarise(file, plan)
     summarise(file, replace(plan, nested=True))
     old, new = entries(plan)
     os.utime(old, (1, 1))
-    monkeypatch.setattr(cache, "BYTES_MAX", new.stat().st_size)
-    cache.trim(Path(plan.cache or ""))
+    cache.trim(Path(plan.cache or ""), new.stat().st_size)
     assert entries(plan) == [new]

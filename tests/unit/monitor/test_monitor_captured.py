@@ -7,7 +7,6 @@ from captures import line, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from modeltap.monitor import captured
 from modeltap.monitor.captured import summarise_captured
 from modeltap.monitor.careful import width_of
 from modeltap.monitor.plan import Format, Plan
@@ -139,11 +138,9 @@ def test_a_file_that_ends_in_the_middle_of_a_record(tmp_path: Path) -> None:
     assert (profile.rows, profile.rejects.counts) == (3, {"malformed": 1})
 
 
-def test_an_oversized_record_is_passed_over(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(captured, "RECORD_BYTES_MAX", 16 << 20)
-    profile = read(tmp_path, *GOOD[:2], line("x" * (40 << 20), "0.5"), GOOD[2])
+def test_an_oversized_record_is_passed_over(tmp_path: Path) -> None:
+    lines = [*GOOD[:2], line("x" * (40 << 20), "0.5"), GOOD[2]]
+    profile = summarise_captured(write(tmp_path / "part.jsonl", lines), PLAN, 16 << 20)
     assert (profile.rows, profile.rejects.counts) == (3, {"oversized": 1})
     assert len(profile.rejects.samples[0].excerpt) <= 200
 
