@@ -17,7 +17,9 @@ from modeltap.monitor.summary import SMALL_RANGE, Numbers, Summary
 from modeltap.monitor.words import words_of
 
 ZERO, NINE, PLUS, POINT = (ord(each) for each in "09+.")
-EXPONENT = [ord(each) for each in "eE"]
+EXPONENT = list(b"eE")
+NUMBER_BEGINS = list(b"+- 0123456789")
+BOOLEAN_BEGINS = list(b"tf")
 
 
 def summary_of(texts: pa.StringArray, *, textual: bool = False) -> Summary:
@@ -91,19 +93,17 @@ def _marked(octets: np.ndarray, offsets: np.ndarray) -> int:
 
 
 def _whole_numbers(values: np.ndarray) -> Numbers:
-    """Keep whole numbers as narrow as they are, which is mostly one byte."""
+    """Keep whole numbers as narrow as they are, which is mostly one byte.
+
+    Beyond 2^53 they become doubles first, as in AWS's engine.
+    """
     low, high = int(values.min()), int(values.max())
-    if high - low >= SMALL_RANGE:
-        return _fractions(values.astype(np.float64)) if max(-low, high) < 2**53 else _long(values)
+    if high - low >= SMALL_RANGE or max(-low, high) > 2**53:
+        return _fractions(values.astype(np.float64))
     counts = np.bincount(values.astype(np.int64) - low)
     at = np.flatnonzero(counts)
     narrow = reduce(np.promote_types, map(np.min_scalar_type, (low, high, -1)))
     return Numbers(moments.of_counts(at + low, counts[at]), (values.astype(narrow),))
-
-
-def _long(values: np.ndarray) -> Numbers:
-    """Whole numbers beyond 2^53 become doubles first, as in AWS's engine."""
-    return _fractions(values.astype(np.float64))
 
 
 def _fractions(values: np.ndarray) -> Numbers:
@@ -118,11 +118,15 @@ def _of_mixed(texts: pa.StringArray, missing: int, *, textual: bool) -> Summary:
     encoded = texts.dictionary_encode()
     different, at = encoded.dictionary, np.asarray(encoded.indices)
     counts = np.bincount(at, minlength=len(different))
-    integral, fractional = (_matching(different, each.pattern) for each in (INTEGRAL, FRACTIONAL))
+    begun = _first_octets(different)
+    numeric = np.isin(begun, NUMBER_BEGINS)
+    integral, fractional = (
+        _matching(different, each.pattern, numeric) for each in (INTEGRAL, FRACTIONAL)
+    )
     values = np.full(len(different), np.nan)
     values[integral | fractional] = _numbers(different.filter(pa.array(integral | fractional)))
     number = np.isfinite(values)
-    boolean = _matching(different, "|".join(sorted(BOOLEANS)))
+    boolean = _matching(different, "|".join(sorted(BOOLEANS)), np.isin(begun, BOOLEAN_BEGINS))
     tally = Tally(
         int(counts[integral & number].sum()),
         int(counts[fractional & number].sum()),
@@ -135,8 +139,19 @@ def _of_mixed(texts: pa.StringArray, missing: int, *, textual: bool) -> Summary:
     return Summary(tally, _fractions(values[at[number[at]]]), words, textual)
 
 
-def _matching(texts: pa.StringArray, pattern: str) -> np.ndarray:
-    return np.asarray(pc.match_substring_regex(texts, f"^(?:{pattern})$"), dtype=bool)
+def _first_octets(texts: pa.StringArray) -> np.ndarray:
+    """Give the byte that each text begins with; of an empty one any."""
+    octets, offsets = texts_of(texts)
+    return np.append(octets, np.uint8(0))[offsets[:-1]]
+
+
+def _matching(texts: pa.StringArray, pattern: str, possible: np.ndarray) -> np.ndarray:
+    """Tell which texts match; only those that begin as a match does are looked at."""
+    found = possible.copy()
+    if possible.any():
+        candidates = texts.filter(pa.array(possible))
+        found[possible] = np.asarray(pc.match_substring_regex(candidates, f"^(?:{pattern})$"))
+    return found
 
 
 def _numbers(texts: pa.StringArray) -> np.ndarray:
