@@ -180,10 +180,10 @@ def _kill_what_is_left() -> None:
             for pid in Path("/proc/thread-self/children").read_text().split():
                 _signalled(os.kill, int(pid), signal.SIGKILL)
         try:
-            pid, _ = os.waitpid(-1, os.WNOHANG)
+            ended, _ = os.waitpid(-1, os.WNOHANG)
         except ChildProcessError:
             return
-        if pid == 0:
+        if ended == 0:
             select.select([], [], [], _POLL_SECONDS)
 
 

@@ -90,8 +90,9 @@ class JobLauncher:
     async def probe(self) -> bool:
         """Tell whether jobs have `/opt/ml` by a private view; the kernel is asked once."""
         if self._private is None:
-            self._private, reason = await asyncio.to_thread(_probe, self._jobs)
-            emit(JobPathsFound(self._private, reason))
+            private, reason = await asyncio.to_thread(_probe, self._jobs)
+            emit(JobPathsFound(private, reason))
+            self._private = private
         return self._private
 
     def folders(self) -> list[str]:
@@ -139,13 +140,15 @@ class JobLauncher:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the shim's from its first moment
             command = [sys.executable, "-P", "-B", "-m", "modeltap_worker.job", str(spec)]
-            self._children[order.job] = start(
+            shim = start(
                 [*command, str(self._life), str(lock)],
                 folder,
                 order.log,
                 {"PYTHONPATH": str(folder / ANNEX), "LANG": "C.UTF-8", "PYTHONNOUSERSITE": "1"},
                 (self._life, lock),
             )
+            self._children[order.job] = shim
+            os.pwrite(lock, f"{shim.pid}\n".encode(), 0)  # as it does itself: it counts as started
         finally:
             os.close(lock)
 
@@ -187,9 +190,7 @@ def _spec(folder: Path, order: JobOrder, private: bool, stop_seconds_max: float)
     )
 
 
-def _variables(
-    work: Path, programs: Path, given: Mapping[str, str], root: str
-) -> dict[str, str]:
+def _variables(work: Path, programs: Path, given: Mapping[str, str], root: str) -> dict[str, str]:
     """Give a program's variables: none of ours, the job's own, and what it cannot do without."""
     default = {
         "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",

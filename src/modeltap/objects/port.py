@@ -1,8 +1,9 @@
 """The object-store port: all that the house asks of a bucket, wherever the bucket lives.
 
-One store is one bucket. Five verbs, and `fetch` and `send` between it and files; every implementation passes one contract suite
-(`tests/contract/test_objects_port.py`). Keys are S3 keys: non-empty text of at most 1,024 UTF-8
-bytes, no leading slash. No call retries: the caller owns the pace. The errors are
+One store is one bucket. Five verbs, and `fetch` and `send` between it and files; every
+implementation passes one contract suite (`tests/contract/test_objects_port.py`). Keys are S3 keys:
+non-empty text of at most 1,024 UTF-8 bytes, no leading slash. No call retries: the caller owns the
+pace. The errors are
 
     ObjectNotFound    no such key
     ObjectExists      `create_only`, and the key is taken

@@ -148,7 +148,7 @@ def test_a_build_that_fails_tells_why_and_leaves_nothing_ready(environments: Env
         reason = str(failed.value)
         assert "environment of image xgboost:0.90-1 could not be built (xgboost==0.0.1" in reason
         assert "xgboost==0.0.1" in reason.split("):", 1)[1]
-        assert "Then create the endpoint again." in reason
+        assert "Then create the endpoint or job again." in reason
         assert len(reason) <= 1024
 
 
