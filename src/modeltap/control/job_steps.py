@@ -134,14 +134,14 @@ class JobSteps:
         image = resolve_for_job(job.image)
         ml = await self._launcher.furnish(job.name)
         await asyncio.to_thread(_write_config, job, ml)
+        await self._staging.stage(job, ml, tell)  # first: what is missing is told in seconds
         python = Path(sys.executable)
         if image.environment is not None:
             python = await self._ensure(image.environment, tell)
-        await self._staging.stage(job, ml, tell)
         for output in outputs_of(job, ml):
             output.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         order = self._order(job, image, python)
-        tell(f"starting {' '.join(order.command)[:1000]}")
+        tell(f"starting {order.command[0]}")  # the rest may hold what is nobody's to read
         await self._launcher.start(order)
 
     def _order(self, job: Job, image: JobImage, python: Path) -> JobOrder:
