@@ -12,7 +12,7 @@ from hosting_workshop import bench, calling, order, pack
 
 from modeltap.errors import LaunchFailed
 from modeltap.hosting.environments import Environments
-from modeltap.hosting.images import KNOWN, Image, resolve
+from modeltap.hosting.images import KNOWN, ModelImage, resolve
 from modeltap.hosting.launcher import LaunchOrder
 from modeltap_worker.frames import Call
 
@@ -86,7 +86,7 @@ def answers(given: LaunchOrder, folder: Path, bodies: list[bytes], accept: str =
         return asyncio.run(scenario())
 
 
-def ordered(image: Image, python: Path, archive: Path) -> LaunchOrder:
+def ordered(image: ModelImage, python: Path, archive: Path) -> LaunchOrder:
     return replace(order(archive), image=image, python=python)
 
 
