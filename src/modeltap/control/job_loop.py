@@ -3,7 +3,8 @@
 A turn reads the jobs that have not ended from `state`, looks how each stands, and makes the move
 that `jobs.plan` gives. Moves are coroutines of their own, one a job at a time, so that a slow
 download holds up no other job. It is woken by each write of the API, by each move that ends, and
-once a second. Killed anywhere and begun again, it ends the same.
+once a second while there is something left to do: who looked each second at all jobs of a year
+would be busy with nothing. Killed anywhere and begun again, it ends the same.
 
 What one job provokes must not end control: the job is in `state`, so that the next control would
 end of it as well.
@@ -58,6 +59,7 @@ class JobLoop:
         self._woken = asyncio.Event()
         self._hands: dict[str, _Hand] = {}
         self._steps = steps
+        self._busy = True  # something is left to do, as far as is known
         self._moves: dict[Move, Callable[[Job], Coroutine[Any, Any, None]]] = {
             Move.PREPARE: steps.prepare,
             Move.ATTEND: steps.attend,
@@ -74,8 +76,9 @@ class JobLoop:
         self._spawn(self._beat())
         while True:
             self._woken.clear()
+            self._busy = True
             try:
-                await self.turn()
+                self._busy = await self.turn()
             except (StateUnusable, OSError) as error:
                 emit(JobTurnFailed(str(error)))
             await self._woken.wait()
@@ -83,14 +86,19 @@ class JobLoop:
     async def _beat(self) -> None:
         while True:
             await self._clock.sleep(TURN_SECONDS)
-            self.wake()
+            if self._busy:
+                self.wake()
 
-    async def turn(self) -> None:
-        """Look, plan and act once. Raise `StateUnusable`, `OSError`."""
+    async def turn(self) -> bool:
+        """Look, plan and act once; tell whether anything is left. Raise `StateUnusable`, `OSError`.
+
+        What the API asks for meanwhile wakes the next turn.
+        """
         jobs = await asyncio.to_thread(self._states.active)
         for job in jobs:
             await self._make(self._next(job), job.name)
-        await self._sweep({job.name for job in jobs})
+        left = await self._sweep({job.name for job in jobs})
+        return bool(jobs) or left
 
     def _next(self, job: Job) -> Move:
         move = plan(job.status, self._launcher.stand(job.name))
@@ -128,12 +136,13 @@ class JobLoop:
         except Exception as error:  # border: see the module head
             await self._steps.give_up(job, error)
 
-    async def _sweep(self, active: set[str]) -> None:
-        """Clear away what is left of jobs that have ended."""
+    async def _sweep(self, active: set[str]) -> bool:
+        """Clear away what is left of jobs that have ended; tell whether there was anything."""
         for name in [name for name, hand in self._hands.items() if hand.task.done()]:
             if name not in active:
                 del self._hands[name]
-        for name in await asyncio.to_thread(self._launcher.folders):
+        folders = await asyncio.to_thread(self._launcher.folders)
+        for name in folders:
             if name in active or name in self._hands:
                 continue
             job = await asyncio.to_thread(self._states.get, name)
@@ -143,3 +152,4 @@ class JobLoop:
                 self._launcher.end(name)
             else:
                 await self._launcher.clear(name)
+        return bool(folders)

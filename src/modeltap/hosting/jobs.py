@@ -211,6 +211,9 @@ def placed(text: str, root: str) -> str:
 
 def _probe(jobs: Path) -> tuple[bool, str]:
     """Try a private view; tell whether it came to be, and what was said if not."""
+    ours = (jobs, Path(sys.prefix), Path(sys.base_prefix))
+    if any(path.resolve().is_relative_to(ML_ROOT) for path in ours):
+        return False, f"what a job would have as {ML_ROOT} would hide our own files there"
     folder = jobs.with_name(f"{jobs.name}-probe")
     shutil.rmtree(folder, ignore_errors=True)
     ml, scratch = folder / jobspec.ML, folder / "scratch"

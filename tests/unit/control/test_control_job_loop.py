@@ -18,7 +18,7 @@ import pytest
 from modeltap.clock import SystemClock
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
-from modeltap.control.jobs import ACTIVE, KIND, LOG_GROUP, NEW, Job, JobStatus, stopping
+from modeltap.control.jobs import KIND, LOG_GROUP, NEW, Job, JobStatus, stopping
 from modeltap.hosting.images import Image
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.logbook import Logbook
@@ -290,7 +290,8 @@ def test_a_job_is_stopped_while_it_is_prepared(home: Home) -> None:
         control = Control(home, building=asyncio.Event())  # which never comes
 
         def stopped() -> bool:
-            if "environment of" in home.said() and home.job("Job").status in ACTIVE:
+            building = "environment of" in home.said()
+            if building and home.job("Job").status is JobStatus.IN_PROGRESS:
                 home.states.change("Job", stopping)
                 control.loop.wake()
             return ended(home, "Job")()
