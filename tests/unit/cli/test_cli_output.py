@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from modeltap.cli.documents import LINES
+from modeltap.control.jobs import LOG_GROUP
 from modeltap.house.served import SERVED
 from modeltap.logbook import Logbook
 from modeltap.nouns import endpoint_log_group
@@ -26,6 +27,23 @@ def test_logs_are_printed_with_their_streams(tmp_path: Path) -> None:
     unknown = subprocess.run([*command[:-3], "f", *command[-2:]], capture_output=True, text=True)
     assert (unknown.returncode, unknown.stdout) == (1, "")
     assert "endpoint f has no log" in unknown.stderr
+
+
+def test_a_jobs_log_is_printed_by_its_name(tmp_path: Path) -> None:
+    logbook = Logbook(tmp_path / "logs")
+    for job in ("Job", "Job-2"):
+        logbook.append(LOG_GROUP, f"{job}/algo-1-1", f"said by {job}")
+
+    def logs(*words: str) -> "subprocess.CompletedProcess[str]":
+        command = [*MODELTAP, "logs", *words, "--home", str(tmp_path)]
+        return subprocess.run(command, capture_output=True, text=True)
+
+    assert logs("--job", "Job").stdout == "Job/algo-1-1  said by Job\n"
+    assert "job Nobody has no log" in logs("--job", "Nobody").stderr
+    for words in ((), ("e", "--job", "Job")):
+        done = logs(*words)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert "name an endpoint, or a job" in done.stderr
 
 
 def test_a_reader_may_stop_reading(tmp_path: Path) -> None:

@@ -43,13 +43,20 @@ class Home:
         self.bucket = SimulatedStore()
         self.logbook = Logbook(folder / "logs")
         self.life, self.end_of_life = os.pipe()
+        self.over = False
         self.launchers: list[JobLauncher] = []
         self.names: list[str] = []
         self.mark = folder / "mark"  # a line for each run of a program
         asyncio.run(self.bucket.put("in/a", b"what came in"))
 
+    def end(self) -> None:
+        """Stop the house: the life pipe has its end."""
+        if not self.over:
+            os.close(self.end_of_life)
+        self.over = True
+
     def close(self) -> None:
-        os.close(self.end_of_life)
+        self.end()
         psutil.wait_procs(psutil.Process().children(), 30)
         for launcher, name in itertools.product(self.launchers, self.names):
             launcher.stand(name)  # a parent that asks reaps
@@ -342,6 +349,16 @@ def test_a_killed_shim_fails_its_job(home: Home) -> None:
     run(home, "Job")
     assert home.job("Job").status is JobStatus.FAILED
     assert "was killed" in (home.job("Job").failure or "")
+
+
+def test_a_job_that_the_house_did_not_outlive_fails(home: Home) -> None:
+    home.create("Job", "echo half > $TO/b; echo on >> $MARK; sleep 60")
+    assert asyncio.run(Control(home).live(home.mark.exists))
+    home.end()
+    run(home, "Job")
+    assert home.job("Job").status is JobStatus.FAILED
+    assert "modeltap was stopped while the job ran" in (home.job("Job").failure or "")
+    assert home.objects() == {"out/Job/b": b"half\n"}
 
 
 def test_what_is_left_of_jobs_that_nobody_knows_is_cleared_away(home: Home) -> None:
