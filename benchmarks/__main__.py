@@ -15,8 +15,8 @@ from benchmarks.scenarios import SCENARIOS
 
 RESULTS = ROOT / "benchmarks" / "results" / "latest.json"
 DOCUMENTS = ROOT / "docs"
-FULL, QUICK, TINY = (5, 5.0), (2, 2.0), (1, 1.0)
-"""Rounds, and seconds of a slice."""
+FULL, QUICK, TINY = (5, 5.0, 1_000_000), (2, 2.0, 100_000), (1, 1.0, 2_000)
+"""Rounds, seconds of a slice, and records of an analysis."""
 
 LEFT_OUT = ("soak",)
 """What runs only when it is named."""
@@ -27,9 +27,11 @@ def main(words: list[str]) -> int:
     if given.page:
         _write_page(given.results, given.documents)
         return 0
-    rounds, seconds = TINY if given.tiny else QUICK if given.quick else FULL
+    rounds, seconds, records = TINY if given.tiny else QUICK if given.quick else FULL
     model = trained(given.folder / "model")
-    plan = Plan(given.folder, model, given.rounds or rounds, seconds, given.minutes)
+    rounds, records = given.rounds or rounds, given.records or records
+    contenders = tuple(given.contenders)
+    plan = Plan(given.folder, model, rounds, seconds, given.minutes, records, contenders)
     lacking = []
     for name in given.only or [name for name in SCENARIOS if name not in LEFT_OUT]:
         circumstances = _circumstances(words)
@@ -52,6 +54,8 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="one round, to see that it works")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
+    parser.add_argument("--records", type=int, default=0, help="of the analysis (monitor)")
+    parser.add_argument("--contenders", nargs="+", default=(), help="of the analysis; else all")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md")
     parser.add_argument("--folder", type=Path, default=ROOT / ".bench", help="for homes and model")
     parser.add_argument("--results", type=Path, default=RESULTS, help="what is kept")

@@ -31,6 +31,13 @@ def python(name: str) -> Path:
     return interpreter
 
 
+def version(name: str, package: str) -> str:
+    """Give the version of a package that a lock pins."""
+    lines = (LOCKS / f"{name}.txt").read_text().splitlines()
+    pin = next(line for line in lines if line.startswith(f"{package}=="))
+    return pin.removeprefix(f"{package}==").split()[0]
+
+
 def _step(command: list[str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:

@@ -75,6 +75,11 @@ def pss_bytes(root: int) -> int:
     return sum(_pss(pid) for pid in tree(root))
 
 
+def pss_below(root: int) -> int:
+    """Sum up the memory of a tree without its root."""
+    return sum(_pss(pid) for pid in tree(root)[1:])
+
+
 def descriptors(root: int) -> int:
     """Count a tree's open descriptors."""
     return sum(_descriptors(pid) for pid in tree(root))

@@ -94,6 +94,8 @@ class Plan:
     rounds: int
     seconds: float  # of one slice
     minutes: float  # of a soak
+    records: int  # that an analysis is of
+    contenders: tuple[str, ...]  # of an analysis; all where none is named
 
 
 Kept = dict[str, tuple[Section, Circumstances]]

@@ -10,6 +10,7 @@ from benchmarks.scenarios import (
     fixed,
     frozen,
     idle,
+    monitor,
     overload,
     peers,
     pieces,
@@ -37,6 +38,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "frozen": frozen.run,
     "spool": spool.run,
     "scrape": scrape.run,
+    "monitor": monitor.run,
     "soak": soak.run,
 }
 """What runs when nothing is named; the soak only by name."""

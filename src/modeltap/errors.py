@@ -9,7 +9,7 @@
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
     │  ├─ PayloadTooLarge              413
-    │  ├─ NoSuchEntity                 404  IAM
+    │  ├─ NoSuchEntity                 404  IAM; 400 Logs: a group or stream
     │  ├─ AuthError                    403  signature and credential faults, each with AWS's code
     │  └─ StoreError                   4xx  S3's own codes, one class a code
     ├─ ModelError                      424  the model answered with an error, or not at all

@@ -356,3 +356,7 @@ class Partition:
 def endpoint_log_group(endpoint: str) -> str:
     """Name the log group of an endpoint's containers, as CloudWatch has it."""
     return f"/aws/sagemaker/Endpoints/{endpoint}"
+
+
+PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
+"""The log group of all processing jobs; their streams begin with the job's name and a slash."""

@@ -46,7 +46,7 @@ def main(image: str, source: str) -> None:
         outputs=[ProcessingOutput(source=OUT, output_name="o")],
         arguments=[IN, "another"],
         wait=True,
-        logs=False,
+        logs=True,
     )
     told = processing.latest_job.describe()
     target = processing.latest_job.outputs[0].destination

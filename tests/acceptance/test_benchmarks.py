@@ -45,3 +45,11 @@ def test_signatures_are_measured_against_a_gateway_that_asks_for_none(tmp_path: 
     section, _ = results.load(tmp_path / "kept.json")["verified"]
     assert [row[0] for row in section.tables[0].rows] == ["verified", "not verified"]
     assert all(row[1] != 0 for row in section.tables[0].rows)
+
+
+def test_an_analysis_is_measured_and_is_right(tmp_path: Path) -> None:
+    ours = ("wc", "exact", "mergeable", "baseline")
+    bench(tmp_path, "--tiny", "--only", "monitor", "--contenders", *ours)
+    section, _ = results.load(tmp_path / "kept.json")["monitor"]
+    (table,) = section.tables
+    assert [row[table.columns.index("records")] for row in table.rows] == ["2,000"] * len(ours)

@@ -1,4 +1,4 @@
-"""The command line: `modeltap serve`, `env`, `run`, `logs`, `capture`, `settings`, `operations`.
+"""The command line: `modeltap serve`, `env`, `run`, `logs`, `capture`, `baseline`, `analyze` …
 
 The roof of the house: the only room that prints, and the one that reads the user's environment.
 """
@@ -21,7 +21,9 @@ app.command(environment.env)
 app.command(environment.run)
 app.command(logs.logs)
 app.command(capture.app)
-# By name, because these two import every face of the house.
+# By name, because these import much that other commands do not need.
+app.command("modeltap.cli.monitor:baseline", help="Suggest a baseline of a dataset.")
+app.command("modeltap.cli.monitor:analyze", help="Compare data with a baseline.")
 app.command("modeltap.cli.documents:settings", help="Print docs/settings.md.")
 app.command("modeltap.cli.documents:operations", help="Print docs/operations.md.")
 

@@ -38,6 +38,12 @@ LINES: Mapping[str, Mapping[str, str]] = {
     "iam": {
         "GetRole": "the execution role",
     },
+    "logs": {
+        "DescribeLogGroups": "the log groups of endpoints and jobs",
+        "DescribeLogStreams": "the streams of a group, by name or by last event",
+        "FilterLogEvents": "what a group's streams said, by time and by terms or quoted phrases",
+        "GetLogEvents": "what one stream said, forwards or backwards",
+    },
     "s3": {
         "AbortMultipartUpload": "drop an upload and its parts",
         "CompleteMultipartUpload": "make the named parts an object",

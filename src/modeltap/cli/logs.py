@@ -1,15 +1,13 @@
-"""`modeltap logs ENDPOINT` and `--job NAME`: what containers said, and the steps around them."""
+"""`modeltap logs ENDPOINT`, `modeltap logs --job NAME`: what containers and launches said."""
 
 import time
-from collections.abc import Iterator
 from typing import Annotated
 
 from cyclopts import Parameter
 
 from modeltap.cli.running import CannotRun, HomeOption, resolve
-from modeltap.control.jobs import LOG_GROUP
-from modeltap.logbook import Line, Logbook, Tail
-from modeltap.nouns import endpoint_log_group
+from modeltap.logbook import Logbook
+from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
 
 FOLLOW_SECONDS = 0.5
 
@@ -21,24 +19,25 @@ def logs(
     home: HomeOption = None,
     follow: Annotated[bool, Parameter(name=["--follow", "-f"], negative="")] = False,
 ) -> None:
-    """Print the log of an endpoint, or of a --job by its name; --follow goes on with it."""
-    if (endpoint is None) == (job is None):
-        raise CannotRun("name an endpoint, or a job: modeltap logs ENDPOINT, modeltap logs --job J")
-    group = LOG_GROUP if endpoint is None else endpoint_log_group(endpoint)
-    prefix = "" if job is None else f"{job}/"
+    """Print an endpoint's log, or with --job a processing job's; --follow goes on with it."""
     logbook = Logbook(resolve(home).layout.logs)
-    known = any(stream.startswith(prefix) for stream in logbook.streams(group))
-    if not known and not follow:
-        what = f"job {job}" if endpoint is None else f"endpoint {endpoint}"
-        raise CannotRun(f"{what} has no log; names keep their case")
-    tail = logbook.tail(group)
+    whose, group, prefix = _place(endpoint, job)
+    streams = [name for name in logbook.streams(group) if name.startswith(prefix)]
+    if not streams and not follow:
+        raise CannotRun(f"{whose} has no log; names keep their case")
+    tail = logbook.tail(group, prefix)
     while True:
-        for line in _of(tail, prefix):
+        for line in tail.read():
             print(f"{line.stream}  {line.text}", flush=follow)
         if not follow:
             return
         time.sleep(FOLLOW_SECONDS)
 
 
-def _of(tail: Tail, prefix: str) -> Iterator[Line]:
-    return (line for line in tail.read() if line.stream.startswith(prefix))
+def _place(endpoint: str | None, job: str | None) -> tuple[str, str, str]:
+    """Give whose log is meant, its group, and how its streams begin."""
+    if (endpoint is None) == (job is None):
+        raise CannotRun("name one endpoint, or one processing job with --job")
+    if endpoint is not None:
+        return f"endpoint {endpoint}", endpoint_log_group(endpoint), ""
+    return f"processing job {job}", PROCESSING_LOG_GROUP, f"{job}/"

@@ -21,7 +21,6 @@ from modeltap.control.job_config import RESOURCE_CONFIG, job_config
 from modeltap.control.jobs import (
     ACTIVE,
     KIND,
-    LOG_GROUP,
     MESSAGE_BYTES_MAX,
     STATUS_MEMBER,
     IllegalJobStep,
@@ -41,6 +40,7 @@ from modeltap.hosting.guests import read_bytes
 from modeltap.hosting.job_images import JobImage, resolve_for_job
 from modeltap.hosting.jobs import JobLauncher, JobOrder, Stand
 from modeltap.logbook import Logbook
+from modeltap.nouns import PROCESSING_LOG_GROUP
 from modeltap.state.store import Store
 from modeltap.telemetry import Event, emit
 
@@ -152,7 +152,7 @@ class JobSteps:
             command=(*entrypoint, *app.get("ContainerArguments", ())),
             environment=image.variables() | job.spec.get("Environment", {}),
             programs=python.parent,
-            log=self._logbook.path(LOG_GROUP, job.log_stream),
+            log=self._logbook.path(PROCESSING_LOG_GROUP, job.log_stream),
             seconds_max=float(job.seconds_max),
         )
 
@@ -212,7 +212,7 @@ class JobSteps:
     def tell(self, job: Job, line: str) -> None:
         """Add a line to a job's log; one that cannot be written does not hold it up."""
         with suppress(OSError):
-            self._logbook.append(LOG_GROUP, job.log_stream, line)
+            self._logbook.append(PROCESSING_LOG_GROUP, job.log_stream, line)
 
     def _delivery(self, job: Job) -> Delivery:
         if job.name not in self._deliveries:

@@ -19,7 +19,6 @@ from modeltap_worker.jobspec import Cause, Exit
 
 KIND = "processing-job"
 STATUS_MEMBER = "ProcessingJobStatus"
-LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 
 SECONDS_DEFAULT = 86_400
 """For which a job may run if its request does not say (AWS: one day)."""

@@ -152,7 +152,7 @@ class Reconciler:
         while True:
             self.wake()
             try:
-                await asyncio.to_thread(self._logbook.trim)
+                await asyncio.to_thread(self._logbook.keep, self._clock.now_ns())
             except OSError as error:
                 emit(LogsUntrimmed(str(error)))
             await self._clock.sleep(TURN_SECONDS)

@@ -30,6 +30,7 @@ from modeltap.control.reconcile import Reconciler
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
+from modeltap.front.logs import logs_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
@@ -77,6 +78,7 @@ async def serve(process: Process) -> None:
         ),
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
+        "logs": logs_service(logbook, clock, partition),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)

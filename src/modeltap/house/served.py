@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modeltap.front import iam, sagemaker, sts
+from modeltap.front import iam, logs, sagemaker, sts
 from modeltap.front.s3 import service as s3
 from modeltap.gateway import invocations
 
@@ -11,6 +11,7 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     invocations.SERVICE: (invocations.SERVED,),
     "sts": tuple(sts.SERVED),
     "iam": tuple(iam.SERVED),
+    "logs": tuple(logs.SERVED),
     "s3": tuple(sorted(s3.SERVED)),
 }
 """Botocore's name of a service → AWS's names of its operations, from the tables that serve them."""

@@ -1,7 +1,8 @@
 """Errors into answers, in the words and the envelope of the service that was asked.
 
-One error of ours has other codes in other services: that is one table here, by protocol. What is
-not in the table goes out under its own code.
+One error of ours has other codes in other services: that is one table here, by protocol, and one
+for services that differ from others of their protocol. What is in neither goes out under its own
+code.
 """
 
 from collections.abc import Callable, Mapping
@@ -47,7 +48,16 @@ _SPELLINGS: Mapping[str, Mapping[str, str]] = {
         "InternalFailure": "InternalError",
     },
 }
-_STATUSES: Mapping[tuple[str, str], int] = {("rest-xml", "NotImplemented"): 501}
+_OF_SERVICE: Mapping[str, Mapping[str, str]] = {
+    "logs": {
+        "NoSuchEntity": "ResourceNotFoundException",
+        "ValidationException": "InvalidParameterException",
+    },
+}
+_STATUSES: Mapping[tuple[str, str], int] = {
+    ("json", "ResourceNotFoundException"): 400,
+    ("rest-xml", "NotImplemented"): 501,
+}
 """Statuses that change with the spelling."""
 
 
@@ -64,7 +74,8 @@ def fault(
     `resource` is S3's path of the request; `head` leaves the body out, as an answer to HEAD must.
     """
     protocol = service.protocol
-    code = _SPELLINGS.get(protocol, {}).get(error.code, error.code)
+    spellings = {**_SPELLINGS.get(protocol, {}), **_OF_SERVICE.get(service.service_name, {})}
+    code = spellings.get(error.code, error.code)
     status = _STATUSES.get((protocol, code), error.status)
     headers, body = _ENVELOPES[protocol](service, code, error, request_id, resource)
     headers = (request_id_header(protocol, request_id), *headers)

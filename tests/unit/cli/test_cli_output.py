@@ -5,10 +5,9 @@ import sys
 from pathlib import Path
 
 from modeltap.cli.documents import LINES
-from modeltap.control.jobs import LOG_GROUP
 from modeltap.house.served import SERVED
 from modeltap.logbook import Logbook
-from modeltap.nouns import endpoint_log_group
+from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
 
 MODELTAP = [sys.executable, "-m", "modeltap.cli"]
 
@@ -29,21 +28,20 @@ def test_logs_are_printed_with_their_streams(tmp_path: Path) -> None:
     assert "endpoint f has no log" in unknown.stderr
 
 
-def test_a_jobs_log_is_printed_by_its_name(tmp_path: Path) -> None:
-    logbook = Logbook(tmp_path / "logs")
-    for job in ("Job", "Job-2"):
-        logbook.append(LOG_GROUP, f"{job}/algo-1-1", f"said by {job}")
-
-    def logs(*words: str) -> "subprocess.CompletedProcess[str]":
-        command = [*MODELTAP, "logs", *words, "--home", str(tmp_path)]
-        return subprocess.run(command, capture_output=True, text=True)
-
-    assert logs("--job", "Job").stdout == "Job/algo-1-1  said by Job\n"
-    assert "job Nobody has no log" in logs("--job", "Nobody").stderr
-    for words in ((), ("e", "--job", "Job")):
-        done = logs(*words)
-        assert (done.returncode, done.stdout) == (1, "")
-        assert "name an endpoint, or a job" in done.stderr
+def test_a_jobs_log_is_its_own_streams(tmp_path: Path) -> None:
+    for stream in ("train/algo-1-1", "train-2/algo-1-1"):
+        Logbook(tmp_path / "logs").append(PROCESSING_LOG_GROUP, stream, f"of {stream}")
+    command = [*MODELTAP, "logs", "--home", str(tmp_path)]
+    done = subprocess.run([*command, "--job", "train"], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"train/algo-1-1  of train/algo-1-1\n"
+    for words, refusal in (
+        (["--job", "tra"], "processing job tra has no log"),
+        ([], "name one endpoint, or one processing job with --job"),
+        (["e", "--job", "train"], "name one endpoint, or one"),
+    ):
+        refused = subprocess.run([*command, *words], capture_output=True, text=True)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refusal in refused.stderr
 
 
 def test_a_reader_may_stop_reading(tmp_path: Path) -> None:

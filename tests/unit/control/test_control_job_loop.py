@@ -18,11 +18,11 @@ import pytest
 from modeltap.clock import SystemClock
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
-from modeltap.control.jobs import KIND, LOG_GROUP, NEW, Job, JobStatus, stopping
+from modeltap.control.jobs import KIND, NEW, Job, JobStatus, stopping
 from modeltap.hosting.images import Image
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.logbook import Logbook
-from modeltap.nouns import Document, Partition
+from modeltap.nouns import PROCESSING_LOG_GROUP, Document, Partition
 from modeltap.objects.port import ObjectStore
 from modeltap.objects.remote import split_uri
 from modeltap.objects.simulated import Fault, SimulatedStore
@@ -110,7 +110,7 @@ class Home:
         return sorted(path.name for path in (self.folder / "jobs").glob("*"))
 
     def said(self) -> str:
-        return "\n".join(line.text for line in self.logbook.lines(LOG_GROUP))
+        return "\n".join(line.text for line in self.logbook.lines(PROCESSING_LOG_GROUP))
 
 
 class Control:

@@ -1,4 +1,4 @@
-"""A real server of SageMaker, STS and IAM on a loopback port, for real boto3 clients."""
+"""A real server of SageMaker, STS, IAM and Logs on a loopback port, for real boto3 clients."""
 
 import threading
 from collections.abc import Iterator
@@ -17,8 +17,10 @@ from modeltap.control.lifecycle import Event
 from modeltap.errors import StoreUnavailable
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
+from modeltap.front.logs import logs_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
+from modeltap.logbook import Logbook
 from modeltap.nouns import Durability, Partition
 from modeltap.state.store import Store
 
@@ -36,6 +38,7 @@ class World:
     """The server, the state below it, and what its model archives are said to be."""
 
     store: Store
+    logbook: Logbook
     port: int = 0
     archives: set[str] = field(default_factory=set)
     unreachable: set[str] = field(default_factory=set)
@@ -86,14 +89,15 @@ def app(world: World) -> AwsApp:
         ),
         "sts": sts_service(PARTITION, ROLE),
         "iam": iam_service(PARTITION, ROLE),
+        "logs": logs_service(world.logbook, clock, PARTITION),
     }
     secrets = {KEY_ID: SECRET.encode()}
     return AwsApp(services, verifier(secrets.get, PARTITION, ROLE, clock), clock)
 
 
 @contextmanager
-def serving(folder: Path) -> Iterator[World]:
-    world = World(Store.open(folder / "state.db"))
+def serving(folder: Path, logbook: Logbook | None = None) -> Iterator[World]:
+    world = World(Store.open(folder / "state.db"), logbook or Logbook(folder / "logs"))
     config = uvicorn.Config(app(world), port=0, log_level="error", lifespan="off")
     server = uvicorn.Server(config)
     socket = config.bind_socket()

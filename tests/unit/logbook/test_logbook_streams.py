@@ -35,7 +35,7 @@ def test_an_unknown_group_is_empty(tmp_path: Path) -> None:
     assert book.streams("nothing") == []
     assert list(book.lines("nothing")) == []
     assert list(book.tail("nothing").read()) == []
-    book.trim()
+    book.keep(0)
 
 
 def test_our_own_lines_stay_lines(tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_a_stream_keeps_its_newest_parts(tmp_path: Path) -> None:
         for number in range(4):
             writer.write(b"line %d\n" % (number * 2) + b"line %d\n" % (number * 2 + 1))
             assert len(list(tail.read())) == 2
-            book.trim()
+            book.keep(0)
             list(tail.read())
         writer.write(b"last\n")
     assert [line.text for line in book.lines(GROUP)] == ["line 6", "line 7", "last"]
@@ -116,5 +116,5 @@ def test_a_group_keeps_its_newest_streams(tmp_path: Path) -> None:
     book = Logbook(tmp_path, streams_max=2)
     for second in range(5):
         write(book.path(GROUP, f"s{second}"), b"x\n", second)
-    book.trim()
+    book.keep(0)
     assert book.streams(GROUP) == ["s3", "s4"]

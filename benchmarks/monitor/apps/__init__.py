@@ -1,0 +1,1 @@
+"""The programs of the contenders, each run by the Python of its own environment."""

@@ -1,0 +1,183 @@
+"""One analysis, from files to findings: the order of its steps, and nothing else.
+
+plan ─▶ parts, each a file's profile ─▶ merged ─▶ statistics, constraints
+                                            └──▶ drifts ─▶ violations ─▶ their records
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+
+from modeltap.monitor import profile
+from modeltap.monitor.careful import width_of
+from modeltap.monitor.checks import check, drifts_of
+from modeltap.monitor.constraints import Constraints, constraints_of, read_constraints
+from modeltap.monitor.datasets import summarise
+from modeltap.monitor.executor import Executor, executor_for
+from modeltap.monitor.failure import AnalysisFailed
+from modeltap.monitor.findings import Findings
+from modeltap.monitor.kinds import Kind
+from modeltap.monitor.offenders import offenders_of
+from modeltap.monitor.plan import Format, Plan
+from modeltap.monitor.profile import Profile
+from modeltap.monitor.statistics import BaselineFeature, baseline_features, statistics_of
+from modeltap.nouns import Document
+
+MEMORY_OF_A_BYTE = 2
+"""Bytes of memory that a whole summary may take for each byte of its file."""
+
+Progress = Callable[[int, int], object]
+"""Hears how many bytes of the files are done, and of how many."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is to be analysed, and against what; `plan` says how the files are read."""
+
+    title: str
+    files: Sequence[Path]
+    plan: Plan
+    baseline_constraints: Document | None = None
+    baseline_statistics: Document | None = None
+    memory_bytes_max: int = 2 << 30
+    categorical_drift_method: str = "LInfinity"
+
+
+@dataclass(frozen=True, slots=True)
+class _Baseline:
+    constraints: Constraints = field(default_factory=lambda: Constraints(evaluate=False))
+    features: Mapping[str, BaselineFeature] = field(default_factory=dict)
+
+
+def analyse(request: Request, progress: Progress, executor: Executor | None = None) -> Findings:
+    """Analyse. Raise `AnalysisFailed` where data or baseline cannot be used.
+
+    Summaries are whole while the files are small enough for `memory_bytes_max`, else bounded.
+    `executor` is chosen by size and kind of the data unless it is given.
+    """
+    baseline = _read_baseline(request)
+    plan = _planned(request, baseline)
+    executor = executor or _executor(request.files, plan)
+    found = _profiled(request.files, plan, executor, progress)
+    if request.baseline_constraints is None:
+        found = _reread(found, request, plan, executor, progress)
+    _require_rows(found, request)
+    drifts = drifts_of(found, baseline.constraints, baseline.features)
+    violations = check(found, baseline.constraints, drifts)
+    return Findings(
+        title=request.title,
+        statistics=statistics_of(found),
+        constraints=constraints_of(found, request.categorical_drift_method),
+        rejects=found.rejects,
+        baseline_statistics=request.baseline_statistics,
+        baseline_constraints=request.baseline_constraints,
+        violations=violations,
+        drifts=drifts,
+        offenders=offenders_of(
+            violations, found, baseline.constraints, baseline.features, request.files, plan
+        ),
+        window=_window(plan),
+    )
+
+
+def _read_baseline(request: Request) -> _Baseline:
+    if request.baseline_constraints is None:
+        return _Baseline()
+    constraints = read_constraints(request.baseline_constraints)
+    statistics = request.baseline_statistics
+    return _Baseline(constraints, {} if statistics is None else baseline_features(statistics))
+
+
+def _window(plan: Plan) -> tuple[str, str] | None:
+    return None if plan.start is None or plan.end is None else (plan.start, plan.end)
+
+
+# ---------------------------------------------------------------- planning
+
+
+def _planned(request: Request, baseline: _Baseline) -> Plan:
+    plan = request.plan
+    names = plan.names or baseline.constraints.names
+    if plan.format is Format.CAPTURE:
+        names = _captured_names(request.files, plan, names)
+    size = sum(file.stat().st_size for file in request.files)
+    return replace(
+        plan,
+        names=names,
+        textual=frozenset(
+            each.name for each in baseline.constraints.features if each.kind is Kind.STRING
+        ),
+        watched=_watched(baseline),
+        whole=size * MEMORY_OF_A_BYTE <= request.memory_bytes_max,
+    )
+
+
+def _executor(files: Sequence[Path], plan: Plan) -> Executor:
+    named = plan.format is Format.CAPTURE and not _width(files, plan)
+    in_python = plan.preprocessor is not None or plan.format is Format.JSON or named
+    return executor_for([file.stat().st_size for file in files], in_python=in_python)
+
+
+def _captured_names(files: Sequence[Path], plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Give as many names as the captured rows have values: the baseline's, and numbers beyond."""
+    width = _width(files, plan) or len(names)
+    return (*names[:width], *(f"_c{at}" for at in range(len(names), width)))
+
+
+def _width(files: Sequence[Path], plan: Plan) -> int:
+    return next((found for file in files if (found := width_of(file, plan))), 0)
+
+
+def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:
+    """Give the values that a check will ask for."""
+    watched: dict[str, tuple[str, ...]] = {}
+    for feature in baseline.constraints.features:
+        known = baseline.features.get(feature.name)
+        categories = (known.categories if known else None) or {}
+        if values := dict.fromkeys([*feature.domains, *categories]):
+            watched[feature.name] = tuple(values)
+    return watched
+
+
+# ---------------------------------------------------------------- profiling
+
+
+def _profiled(files: Sequence[Path], plan: Plan, executor: Executor, progress: Progress) -> Profile:
+    sizes = [file.stat().st_size for file in files]
+    parts: dict[int, Profile] = {}
+    done = 0
+    for at, part in executor.map(partial(summarise, plan=plan), files):
+        parts[at] = part
+        done += sizes[at]
+        progress(done, sum(sizes))
+    return profile.merged([parts[at] for at in sorted(parts)])
+
+
+def _reread(
+    found: Profile, request: Request, plan: Plan, executor: Executor, progress: Progress
+) -> Profile:
+    """Read a new baseline's columns of numbers and other texts again, now all of it as text.
+
+    So the categories that are kept for later are those of the file: `007` is none of `7`.
+    """
+    mixed = {
+        name
+        for name, each in found.columns.items()
+        if each.tally.kind() is Kind.STRING and each.tally.numeric
+    }
+    if not mixed:
+        return found
+    return _profiled(request.files, replace(plan, textual=frozenset(mixed)), executor, progress)
+
+
+def _require_rows(found: Profile, request: Request) -> None:
+    if found.rows:
+        return
+    refused = ", ".join(f"{count} {reason}" for reason, count in found.rejects.counts.items())
+    within = f" from {request.plan.start} to {request.plan.end}" if request.plan.start else ""
+    raise AnalysisFailed(
+        f"Job inputs had no data: no usable row in {len(request.files)} files{within}"
+        + (f"; refused: {refused}." if refused else ".")
+        + " Check the dataset's address, its format and the window."
+    )

@@ -1,0 +1,242 @@
+"""A file of captured records → its profile.
+
+The plain case, CSV on both sides and one line each, never becomes Python objects: DuckDB takes the
+payloads out of the JSON and puts the row together, and the text column that it gives is itself the
+document that Arrow's CSV reader reads. Every other record goes the careful way (`payloads.py`).
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import cache
+from itertools import islice
+from pathlib import Path
+from tempfile import NamedTemporaryFile
+from typing import IO
+
+import duckdb
+import numpy as np
+import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modeltap.monitor import profile
+from modeltap.monitor.careful import CarefulReader, careful_reader
+from modeltap.monitor.plan import SIDES, Plan
+from modeltap.monitor.profile import SAMPLES_MAX, Profile, Reject, Rejects, rejects_of
+from modeltap.monitor.table import EXCERPT_CHARACTERS, columns_of_lines, profile_of_lines
+
+RECORD_BYTES_MAX = 64 * 1024 * 1024
+"""A larger line is refused: base64 of 25 MB in and out is less (contract §2.7)."""
+
+BATCH_ROWS = 64 * 1024
+PIECE_BYTES = 1 << 18  # looked at together: it stays in the processor's cache
+MALFORMED = "malformed"
+OVERSIZED = "oversized"
+LINE_FEED, RETURN = ord("\n"), ord("\r")
+
+_TIME_PATH = "$.eventMetadata.inferenceTime"
+_EVENT_PATH = "$.eventMetadata.eventId"
+
+# No function that looks at every character of a payload, unless it must: each costs as much as all
+# the rest. So that a line is one line is seen from the bytes of all (`_one_line_each`); only where
+# that fails, the query is asked again, wary.
+_QUERY = """
+with found as (
+  select json, json ->> $paths as side, case when $placed then json ->> $event_path end as event
+  from read_ndjson_objects($file, ignore_errors = true, maximum_object_size = $bytes_max)
+), joined as (
+  select json, event, side[5] as moment, case
+      when not $plain then null
+      when side[3] = 'CSV' and side[4] = 'CSV' then
+        case when contains(side[1], chr(10)) then rtrim(side[1], chr(10)) else side[1] end
+        || ',' || side[2]
+      when side[3] = 'CSV' and side[4] is null then side[1]
+      when side[4] = 'CSV' and side[3] is null then side[2]
+    end as line
+  from found
+), ended as (
+  select json, event, moment,
+    case when suffix(line, chr(10)) then line else line || chr(10) end as line
+  from joined
+), judged as (
+  select json, event, moment, line, case
+      when line is null or line = chr(10) then false
+      when $wary and (strpos(line, chr(10)) < length(line) or contains(line, chr(13))) then false
+      when contains(line, '"') then (length(line) - length(replace(line, '"', ''))) % 2 = 0
+      else true
+    end as plain
+  from ended
+)
+select case when plain then line end as line,
+  case when not plain then json end as json,
+  json is null as malformed, event, case when $timed then moment end as moment,
+  json is null or ($start is null or moment >= $start) and ($end is null or moment < $end)
+    as timely
+from judged
+"""
+
+
+def summarise_captured(file: Path, plan: Plan, record_bytes_max: int = RECORD_BYTES_MAX) -> Profile:
+    """Sum up the records of a file that lie in the plan's window."""
+    try:
+        return _summarised(file, plan, file.name, record_bytes_max)
+    except duckdb.InvalidInputException:  # it saw a line that is longer
+        with NamedTemporaryFile() as within:
+            oversized = _without_oversized(file, within, record_bytes_max)
+            rest = _summarised(Path(within.name), plan, file.name, record_bytes_max)
+        return profile.merged([rest, Profile(0, {}, oversized)])
+
+
+def _summarised(file: Path, plan: Plan, place: str, record_bytes_max: int) -> Profile:
+    for wary in (False, True):
+        with suppress(_SeveralLines), careful_reader(plan, place) as careful:
+            batches = _batches(file, plan, record_bytes_max, wary=wary)
+            parts = [_of_batch(batch, plan, place, careful) for batch in batches]
+            whole = profile.merged(parts)
+            return replace(whole, rejects=_located(whole.rejects, file, place))
+    raise AssertionError("a wary query gives lines that are one line each")
+
+
+class _SeveralLines(Exception):
+    """A payload of several lines was put together as if it were one."""
+
+
+def _batches(
+    file: Path,
+    plan: Plan,
+    record_bytes_max: int = RECORD_BYTES_MAX,
+    *,
+    wary: bool,
+    placed: bool = False,
+) -> Iterator[pa.RecordBatch]:
+    """Give records as (line, json, …): a plain one's CSV line, another's JSON, whether in time."""
+    parameters = {
+        "file": str(file),
+        "paths": [*_side_paths(plan, "data"), *_side_paths(plan, "encoding"), _TIME_PATH],
+        "event_path": _EVENT_PATH,
+        "bytes_max": record_bytes_max,
+        "plain": plan.preprocessor is None,
+        "start": plan.start,
+        "end": plan.end,
+        "wary": wary,
+        "placed": placed,
+        "timed": plan.cache is not None,
+    }
+    with _database().cursor() as cursor:
+        yield from cursor.execute(_QUERY, parameters).to_arrow_reader(BATCH_ROWS)
+
+
+def _side_paths(plan: Plan, member: str) -> list[str]:
+    """Give where each side has it; a side that is left out has nothing anywhere."""
+    return [
+        f"$.{'captureData' if side in plan.sides else 'left'}.{side}.{member}" for side in SIDES
+    ]
+
+
+@cache
+def _database() -> duckdb.DuckDBPyConnection:
+    """Give this process's engine: it takes as long to start as to read a megabyte."""
+    return duckdb.connect(config={"threads": 1})
+
+
+def _of_batch(batch: pa.RecordBatch, plan: Plan, place: str, careful: CarefulReader) -> Profile:
+    span = pc.min_max(batch["moment"]).as_py()
+    batch = _timely(batch)
+    malformed = int(pc.sum(batch["malformed"]).as_py() or 0)
+    refused = Profile(0, {}, Rejects({MALFORMED: malformed} if malformed else {}))
+    lines = batch["line"].drop_null()
+    plain = _of_lines(document_of(lines), len(lines), plan, place) if len(lines) else Profile()
+    odd = careful(batch["json"].drop_null().to_pylist())
+    found = profile.merged([plain, odd, refused])
+    return replace(found, span=None if span["min"] is None else (span["min"], span["max"]))
+
+
+def _timely(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Leave out what is not in the window; nothing is copied where all is."""
+    timely = pc.fill_null(batch["timely"], fill_value=False)
+    return batch if pc.all(timely).as_py() else batch.filter(timely)
+
+
+def _of_lines(document: pa.Buffer, rows: int, plan: Plan, place: str) -> Profile:
+    octets = np.frombuffer(document, np.uint8)
+    pieces = (octets[at : at + PIECE_BYTES] for at in range(0, len(octets), PIECE_BYTES))
+    if sum(map(_line_ends, pieces)) != rows:
+        raise _SeveralLines
+    return profile_of_lines(document, plan, place)
+
+
+def placed_records(
+    file: Path, plan: Plan
+) -> Iterator[tuple[pa.StringArray, dict[str, pa.StringArray]]]:
+    """Give the plain records of a file once more, each with its event id: ids, columns."""
+    names = ("", *plan.names)
+    for batch in map(_timely, _batches(file, plan, wary=True, placed=True)):
+        plain = batch.filter(pc.is_valid(batch["line"]))
+        ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
+        lines = pc.binary_join_element_wise(ids, plain["line"], ",")
+        if len(lines):
+            columns = columns_of_lines(document_of(lines), names, file.name)
+            yield columns.pop(""), columns
+
+
+def _line_ends(octets: np.ndarray) -> int:
+    """Count line feeds. Raise `_SeveralLines` for a carriage return."""
+    if (octets == RETURN).any():
+        raise _SeveralLines
+    return int(np.count_nonzero(octets == LINE_FEED))
+
+
+def document_of(lines: pa.StringArray) -> pa.Buffer:
+    """Give the bytes of all lines: they follow each other without a gap, so nothing is copied."""
+    _, starts, data = lines.buffers()
+    offsets = np.frombuffer(starts, np.int32)
+    first, last = int(offsets[lines.offset]), int(offsets[lines.offset + len(lines)])
+    return data.slice(first, last - first)
+
+
+# ---------------------------------------------------------------- what is no record
+
+
+def _located(rejects: Rejects, file: Path, place: str) -> Rejects:
+    """Show some of the lines that are no JSON; only then is the file read again."""
+    if MALFORMED not in rejects.counts:
+        return rejects
+    return replace(
+        rejects, samples=(*rejects.samples, *islice(_malformed(file, place), SAMPLES_MAX))
+    )
+
+
+def _malformed(file: Path, place: str) -> Iterator[Reject]:
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                orjson.loads(line)
+            except ValueError:
+                if line.strip():
+                    yield Reject(MALFORMED, f"{place}:{number}", _excerpt(line))
+
+
+def _excerpt(line: bytes) -> str:
+    return line[:EXCERPT_CHARACTERS].decode("utf-8", "replace").strip()
+
+
+def _without_oversized(file: Path, into: IO[bytes], bytes_max: int) -> Rejects:
+    """Copy the lines that are not too long."""
+    refused = []
+    with file.open("rb") as lines:
+        number = 0
+        while line := lines.readline(bytes_max):
+            number += 1
+            if len(line) < bytes_max:
+                into.write(line)
+                continue
+            refused.append(Reject(OVERSIZED, place_of(file, number), _excerpt(line)))
+            while line and not line.endswith(b"\n"):
+                line = lines.readline(bytes_max)
+    into.flush()
+    return rejects_of(refused)
+
+
+def place_of(file: Path, number: int) -> str:
+    return f"{file.name}:{number}"

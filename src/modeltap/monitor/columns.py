@@ -1,0 +1,145 @@
+"""A column of texts → its summary.
+
+Arrow reads the numbers; whether they are numbers in Deequ's sense (`kinds.py`) is seen from their
+bytes, a column at once. Only a column that is not clean is looked at value by value, by RE2.
+"""
+
+from functools import reduce
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modeltap.monitor import moments
+from modeltap.monitor.hashing import texts_of
+from modeltap.monitor.kinds import BOOLEANS, FRACTIONAL, INTEGRAL, Tally
+from modeltap.monitor.summary import SMALL_RANGE, Numbers, Summary
+from modeltap.monitor.words import words_of
+
+ZERO, NINE, PLUS, POINT = (ord(each) for each in "09+.")
+EXPONENT = [ord(each) for each in "eE"]
+
+
+def summary_of(texts: pa.StringArray, *, textual: bool = False) -> Summary:
+    """Sum up a column; a null is a missing value. `textual`: also keep numbers as texts."""
+    present = texts.drop_null() if texts.null_count else texts
+    summary = None if textual else _of_clean_numbers(present, texts.null_count)
+    return summary or _of_mixed(present, texts.null_count, textual=textual)
+
+
+# ---------------------------------------------------------------- clean numbers
+
+
+def _of_clean_numbers(texts: pa.StringArray, missing: int) -> Summary | None:
+    """Sum up texts that are all plain numbers; None if they are not."""
+    if not len(texts):
+        return Summary(Tally(missing=missing))
+    octets, offsets = texts_of(texts)
+    if not np.diff(offsets).all() or octets.min() < PLUS or not _numeric(octets):
+        return None
+    points = np.flatnonzero(octets == POINT)
+    if not len(points) and octets.max() <= NINE:
+        return _of_whole_numbers(texts, octets, offsets, missing)
+    values = _cast(texts, pa.float64()) if _well_formed(octets, offsets, points) else None
+    if values is None or not np.isfinite(values).all():
+        return None
+    fractional = len(points) if octets.max() <= NINE else _marked(octets, offsets)
+    tally = Tally(len(texts) - fractional, fractional, missing=missing)
+    return Summary(tally, _fractions(values))
+
+
+def _numeric(octets: np.ndarray) -> bool:
+    """Tell whether all is of numbers, as far as Arrow does not tell itself when it reads them."""
+    return bool(octets.max() <= NINE or np.isin(octets[octets > NINE], EXPONENT).all())
+
+
+def _of_whole_numbers(
+    texts: pa.StringArray, octets: np.ndarray, offsets: np.ndarray, missing: int
+) -> Summary | None:
+    if octets.min() >= ZERO and len(octets) == len(texts) and (np.diff(offsets) == 1).all():
+        values: np.ndarray | None = octets - np.uint8(ZERO)  # a digit each, as of one-hot columns
+    else:
+        values = _cast(texts, pa.int64())
+    if values is None:
+        return None
+    return Summary(Tally(integral=len(texts), missing=missing), _whole_numbers(values))
+
+
+def _cast(texts: pa.StringArray, to: pa.DataType) -> np.ndarray | None:
+    try:
+        return np.asarray(pc.cast(texts, to))
+    except pa.ArrowInvalid:
+        return None
+
+
+def _well_formed(octets: np.ndarray, offsets: np.ndarray, points: np.ndarray) -> bool:
+    """Tell whether every point stands between digits of its value, as Deequ wants it."""
+    if octets[0] == POINT or octets[-1] == POINT:
+        return False
+    starts, lasts = octets[offsets[:-1]], octets[offsets[1:] - 1]
+    if (starts == POINT).any() or (lasts == POINT).any():
+        return False
+    around = np.concatenate([octets[points - 1], octets[points + 1]])
+    return not len(around) or bool(around.min() >= ZERO and around.max() <= NINE)
+
+
+def _marked(octets: np.ndarray, offsets: np.ndarray) -> int:
+    """Count the values that are written as fractions: with a point, an exponent, or both."""
+    marks = np.flatnonzero((octets == POINT) | (octets > NINE))
+    owners = np.searchsorted(offsets, marks, side="right")
+    return int(np.count_nonzero(np.diff(owners, prepend=-1)))
+
+
+def _whole_numbers(values: np.ndarray) -> Numbers:
+    """Keep whole numbers as narrow as they are, which is mostly one byte."""
+    low, high = int(values.min()), int(values.max())
+    if high - low >= SMALL_RANGE:
+        return _fractions(values.astype(np.float64)) if max(-low, high) < 2**53 else _long(values)
+    counts = np.bincount(values.astype(np.int64) - low)
+    at = np.flatnonzero(counts)
+    narrow = reduce(np.promote_types, map(np.min_scalar_type, (low, high, -1)))
+    return Numbers(moments.of_counts(at + low, counts[at]), (values.astype(narrow),))
+
+
+def _long(values: np.ndarray) -> Numbers:
+    """Whole numbers beyond 2^53 become doubles first, as in AWS's engine."""
+    return _fractions(values.astype(np.float64))
+
+
+def _fractions(values: np.ndarray) -> Numbers:
+    return Numbers(moments.of_doubles(values), (values,)) if len(values) else Numbers()
+
+
+# ---------------------------------------------------------------- everything else
+
+
+def _of_mixed(texts: pa.StringArray, missing: int, *, textual: bool) -> Summary:
+    """Sum up texts of any form; each different one is looked at once."""
+    encoded = texts.dictionary_encode()
+    different, at = encoded.dictionary, np.asarray(encoded.indices)
+    counts = np.bincount(at, minlength=len(different))
+    integral, fractional = (_matching(different, each.pattern) for each in (INTEGRAL, FRACTIONAL))
+    values = np.full(len(different), np.nan)
+    values[integral | fractional] = _numbers(different.filter(pa.array(integral | fractional)))
+    number = np.isfinite(values)
+    boolean = _matching(different, "|".join(sorted(BOOLEANS)))
+    tally = Tally(
+        int(counts[integral & number].sum()),
+        int(counts[fractional & number].sum()),
+        int(counts[boolean].sum()),
+        int(counts[~number & ~boolean].sum()),
+        missing,
+    )
+    kept = np.full(len(different), True) if textual else ~number
+    words = words_of(different.filter(pa.array(kept)), counts[kept])
+    return Summary(tally, _fractions(values[at[number[at]]]), words, textual)
+
+
+def _matching(texts: pa.StringArray, pattern: str) -> np.ndarray:
+    return np.asarray(pc.match_substring_regex(texts, f"^(?:{pattern})$"), dtype=bool)
+
+
+def _numbers(texts: pa.StringArray) -> np.ndarray:
+    """Read what is a number by its form: Arrow knows neither a leading plus nor a blank."""
+    bare = pc.replace_substring(pc.ascii_ltrim(texts, "+"), " ", "")
+    return np.asarray(pc.cast(bare, pa.float64()))

@@ -1,0 +1,136 @@
+"""The records behind a violation: up to ten for each, found by a second look at the files."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from modeltap.monitor.checks import COMPLETENESS, DATA_TYPE, DRIFT, VALUES, Violation
+from modeltap.monitor.constraints import Constraints, Feature
+from modeltap.monitor.datasets import placed_tables
+from modeltap.monitor.findings import Offender
+from modeltap.monitor.kinds import FRACTIONAL, INTEGRAL, Kind
+from modeltap.monitor.plan import Plan
+from modeltap.monitor.profile import Profile
+from modeltap.monitor.statistics import BaselineFeature, buckets_of
+from modeltap.monitor.summary import Summary
+
+OFFENDERS_MAX = 10
+VALUE_CHARACTERS = 200
+
+Choose = Callable[[pa.StringArray], pa.BooleanArray]
+"""Tell of each value of a column whether it offends; null counts as no."""
+
+Key = tuple[str, str]
+
+
+def offenders_of(
+    violations: Sequence[Violation],
+    profile: Profile,
+    constraints: Constraints,
+    baseline: Mapping[str, BaselineFeature],
+    files: Sequence[Path],
+    plan: Plan,
+) -> dict[Key, tuple[Offender, ...]]:
+    """Find records of each violation of a column; stop once there are ten of each."""
+    wanted: dict[Key, Choose] = {}
+    for each in violations:
+        feature = constraints.index.get(each.feature)
+        if feature is None:
+            continue
+        choose = _choice(each.check, feature, profile.columns[feature.name], baseline)
+        if choose is not None:
+            wanted[each.feature, each.check] = choose
+    return _found(wanted, files, plan) if wanted else {}
+
+
+def _found(
+    wanted: Mapping[Key, Choose], files: Sequence[Path], plan: Plan
+) -> dict[Key, tuple[Offender, ...]]:
+    found: dict[Key, list[Offender]] = {key: [] for key in wanted}
+    tables = chain.from_iterable(placed_tables(file, plan) for file in files)
+    for places, columns in tables:
+        for (name, check), choose in wanted.items():
+            kept = found[name, check]
+            if name in columns and len(kept) < OFFENDERS_MAX:
+                kept.extend(_chosen(places, columns[name], choose, OFFENDERS_MAX - len(kept)))
+        if all(len(kept) == OFFENDERS_MAX for kept in found.values()):
+            break
+    return {key: tuple(kept) for key, kept in found.items()}
+
+
+def _chosen(
+    places: pa.StringArray, texts: pa.StringArray, choose: Choose, count: int
+) -> Iterator[Offender]:
+    at = np.flatnonzero(np.asarray(pc.fill_null(choose(texts), fill_value=False)))[:count]
+    for place, text in zip(places.take(at).to_pylist(), texts.take(at).to_pylist(), strict=True):
+        yield Offender(place, None if text is None else text[:VALUE_CHARACTERS])
+
+
+# ---------------------------------------------------------------- which values
+
+
+def _choice(
+    check: str, feature: Feature, current: Summary, baseline: Mapping[str, BaselineFeature]
+) -> Choose | None:
+    if check == COMPLETENESS:
+        return lambda texts: pc.is_null(texts)
+    if check == DATA_TYPE:
+        return _of_another_type(feature.kind)
+    if check == VALUES:
+        return _beyond(feature.domains)
+    if check == DRIFT and feature.name in baseline:
+        return _more_frequent(current, baseline[feature.name])
+    return None
+
+
+def _of_another_type(kind: Kind) -> Choose:
+    whole = INTEGRAL.pattern
+    pattern = whole if kind is Kind.INTEGRAL else f"{whole}|{FRACTIONAL.pattern}"
+    return lambda texts: pc.invert(pc.match_substring_regex(texts, f"^(?:{pattern})$"))
+
+
+def _beyond(domains: Sequence[str]) -> Choose:
+    known = pa.array(domains, pa.string())
+    return lambda texts: pc.and_(pc.is_valid(texts), pc.invert(pc.is_in(texts, known)))
+
+
+def _more_frequent(current: Summary, baseline: BaselineFeature) -> Choose | None:
+    """Choose the values whose share has grown most: a tenth of the range, or one category."""
+    if baseline.sketch is not None:
+        return _within(*_grown_bucket(current, baseline))
+    counts = current.categories() or current.watched
+    if not counts or not baseline.categories:
+        return None
+    n, m = sum(counts.values()), sum(baseline.categories.values())
+    known = baseline.categories
+    grown = max(counts, key=lambda value: counts[value] / n - known.get(value, 0) / m)
+    return lambda texts: pc.equal(texts, grown)
+
+
+def _grown_bucket(current: Summary, baseline: BaselineFeature) -> tuple[float, float]:
+    assert baseline.sketch is not None
+    sketch = current.numbers.sketch()
+    theirs = baseline.sketch.weighted()[0]
+    low = min(current.numbers.moments.low, float(theirs[0]))
+    high = max(current.numbers.moments.high, float(theirs[-1]))
+    ours, before = (
+        np.array([each["count"] for each in buckets_of(one, low, high)]) / one.weight
+        for one in (sketch, baseline.sketch)
+    )
+    grown = buckets_of(sketch, low, high)[int(np.argmax(ours - before))]
+    return grown["lower_bound"], grown["upper_bound"]
+
+
+def _within(low: float, high: float) -> Choose:
+    def choose(texts: pa.StringArray) -> pa.BooleanArray:
+        pattern = f"^(?:{INTEGRAL.pattern}|{FRACTIONAL.pattern})$"
+        plain = pc.match_substring_regex(texts, pattern)
+        bare = pc.replace_substring(pc.ascii_ltrim(texts, "+"), " ", "")
+        numbers = pc.cast(pc.if_else(plain, bare, None), pa.float64())
+        return pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
+
+    return choose
