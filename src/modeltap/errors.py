@@ -4,7 +4,8 @@
     ├─ ClientError                     the caller can mend it
     │  ├─ ValidationException          400  control API: references, states, shapes
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
-    │  ├─ ResourceLimitExceeded        400  more instances than the settings allow
+    │  ├─ ResourceLimitExceeded        400  more instances or jobs than the settings allow
+    │  ├─ ResourceInUse                400  a job's name is taken
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
     │  ├─ PayloadTooLarge              413
@@ -59,6 +60,10 @@ class ResourceLimitExceeded(ClientError):
     code = "ResourceLimitExceeded"
 
 
+class ResourceInUse(ClientError):
+    code = "ResourceInUse"
+
+
 class UnknownOperation(ClientError):
     code = "UnknownOperationException"
 
@@ -97,9 +102,7 @@ class IncompleteSignature(AuthError):
     status = 400
 
 
-class InvalidClientTokenId(AuthError):
-    """The key id is not ours."""
-
+class InvalidClientTokenId(AuthError):  # the key id is not ours
     code = "UnrecognizedClientException"
 
 
@@ -111,9 +114,7 @@ class RequestTimeTooSkewed(AuthError):
     code = "RequestTimeTooSkewed"
 
 
-class PayloadHashMismatch(AuthError):
-    """The body is not the one that was signed."""
-
+class PayloadHashMismatch(AuthError):  # the body is not the one that was signed
     code = "XAmzContentSHA256Mismatch"
     status = 400
 
@@ -234,9 +235,7 @@ class NotImplementedByStore(StoreError):
 # ---------------------------------------------------------------- the model
 
 
-class ModelError(ModeltapError):
-    """The model container failed an invocation (contract §2.8)."""
-
+class ModelError(ModeltapError):  # contract §2.8
     code = "ModelError"
     status = 424
 
@@ -324,7 +323,7 @@ class KeysRefused(HouseError):
 
 
 class LaunchFailed(HouseError):
-    """An instance could not be made ready. The text is a `FailureReason`: it says what to do."""
+    """An instance or job could not be made. The text is a `FailureReason`: it says what to do."""
 
 
 class ArchiveRefused(LaunchFailed):

@@ -70,6 +70,11 @@ class Home:
         return self.run / "instances"
 
     @property
+    def jobs(self) -> Path:
+        """One folder a running job: `spec.json`, `lock`, `exit`, `ml/`, `work/`."""
+        return self.run / "jobs"
+
+    @property
     def artifacts(self) -> Path:
         """Fetched archives of the fleets that run."""
         return self.run / "artifacts"
@@ -114,13 +119,18 @@ class Settings(BaseSettings):
     role: str = Field("ModeltapExecutionRole", description="name of the execution role")
 
     instances_max: int = Field(100, description="instances of all endpoints together", ge=1)
+    processing_jobs_max: int = Field(
+        20, description="processing jobs that run at once; one more is refused", ge=1
+    )
     body_bytes_max: int = Field(
         25 * MIB, description="largest request body of an invocation, bytes"
     )
     header_seconds_max: float = Field(10.0, description="deadline of a request's headers, s")
     invocation_seconds_max: float = Field(60.0, description="deadline of a model's answer, s")
     startup_seconds_max: float = Field(240.0, description="deadline of a model's first ping, s")
-    stop_seconds_max: float = Field(30.0, description="from SIGTERM to SIGKILL of a model, s")
+    stop_seconds_max: float = Field(
+        30.0, description="from SIGTERM to SIGKILL of a model or job, s"
+    )
     batch_rows_max: int = Field(
         256, description="most rows that a model predicts together; 1: none wait for another", ge=1
     )

@@ -114,6 +114,18 @@ def test_delete_removes_and_does_not_mind_what_is_not_there(bucket: ObjectStore)
         run(bucket.head("k"))
 
 
+@pytest.mark.parametrize("size", [0, 5, 20 * 1024 * 1024])
+def test_send_writes_a_file_whole_over_what_is_there(
+    bucket: ObjectStore, tmp_path: Path, size: int
+) -> None:
+    file = tmp_path / "file"
+    file.write_bytes(bytes(range(256)) * (size // 256) + b"x" * (size % 256))
+    run(bucket.put("d/k", b"before"))
+    sent = run(bucket.send("d/k", file, kms_key_id="a key"))
+    assert run(bucket.get("d/k")) == file.read_bytes()
+    assert run(bucket.head("d/k")).etag == sent.etag
+
+
 def test_fetch_streams_into_a_private_file(bucket: ObjectStore, tmp_path: Path) -> None:
     body = bytes(range(256)) * 40_000
     run(bucket.put("model.tar.gz", body))

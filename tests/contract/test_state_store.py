@@ -66,6 +66,17 @@ def test_a_name_is_taken_in_every_case_and_by_kind(store: Store) -> None:
     assert [resource.name for resource in store.every("endpoint")] == ["Churn"]
 
 
+def test_a_kind_is_filtered_and_sorted_by_the_status_that_is_its_own(store: Store) -> None:
+    for name, status in (("a", "InProgress"), ("b", "Failed"), ("c", "Stopping")):
+        arn, told = f"arn:job/{name}", {"ProcessingJobStatus": status, "EndpointStatus": "no"}
+        store.create(replace(endpoint(name), kind="processing-job", arn=arn, status=told))
+    found = store.every("processing-job", "ProcessingJobStatus", ("InProgress", "Stopping"))
+    assert [resource.name for resource in found] == ["a", "c"]
+    query = Query("processing-job", "ProcessingJobStatus", descending=False, limit=1)
+    assert names(store, replace(query, status="Failed")) == ["b"]
+    assert names(store, replace(query, sort_by="Status")) == ["b", "a", "c"]
+
+
 def test_a_refused_create_leaves_no_tags(store: Store) -> None:
     store.create(endpoint("a"), {"owner": "first"})
     with pytest.raises(ResourceExists):

@@ -104,6 +104,9 @@ class FolderStore:
     def _path(self, key: str) -> Path:
         return self.root / key.replace("/", "=")
 
+    async def send(self, key: str, path: Path, *, kms_key_id: str | None = None) -> Stored:
+        return await self.put(key, path.read_bytes(), kms_key_id=kms_key_id)
+
     async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
         data = self._path(key).read_bytes().partition(b"\n")[2]
         return data[slice(*span)] if span else data

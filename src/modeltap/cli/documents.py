@@ -7,10 +7,11 @@ from modeltap.settings import Settings
 
 LINES: Mapping[str, Mapping[str, str]] = {
     "sagemaker": {
-        "AddTags": "tag a model, endpoint config or endpoint",
+        "AddTags": "tag a model, endpoint config, endpoint or job",
         "CreateEndpoint": "start the instances of a config; `Creating` until they answer",
         "CreateEndpointConfig": "keep variants and a `DataCaptureConfig`",
         "CreateModel": "keep one image with one archive, which must be there",
+        "CreateProcessingJob": "stage inputs, run a program once as in a container, upload outputs",
         "DeleteEndpoint": "stop its instances; what was captured stays",
         "DeleteEndpointConfig": "forget a config; endpoints made from it go on",
         "DeleteModel": "forget a model; endpoints made from it go on",
@@ -18,10 +19,13 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "DescribeEndpoint": "status, `FailureReason`, variants and capture of an endpoint",
         "DescribeEndpointConfig": "a config as it was asked for",
         "DescribeModel": "a model as it was asked for",
+        "DescribeProcessingJob": "a job as it was asked for, and what became of it",
         "ListEndpointConfigs": "filter, sort and page through configs",
         "ListEndpoints": "filter, sort and page through endpoints",
         "ListModels": "filter, sort and page through models",
+        "ListProcessingJobs": "filter, sort and page through jobs",
         "ListTags": "the tags of a resource",
+        "StopProcessingJob": "end a job's program: SIGTERM, then SIGKILL; its outputs are uploaded",
         "UpdateEndpoint": "build the fleet of another config, switch to it, drain the old one",
         "UpdateEndpointWeightsAndCapacities": "change weights and instance counts in place",
     },

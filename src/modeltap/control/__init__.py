@@ -7,4 +7,11 @@ launching.py   one instance: artifact, environment, launch
 watch.py       who answers its pings
 publish.py     the routing table's file, and what the gateways say of it
 reconcile.py   the loop
+jobs.py        a processing job: life cycle, plan, outcome (pure)
+job_config.py  the documents that its program finds (pure)
+staging.py     its inputs: from S3 to files
+delivery.py    its outputs: from files to S3
+patience.py    waiting for a store that is away
+job_steps.py   one job: prepare, attend, finish
+job_loop.py    the loop
 """

@@ -1,4 +1,4 @@
-"""The three kinds of SageMaker resources, one row each, and what is the same for all of them.
+"""The kinds of SageMaker resources, one row each, and what is the same for all of them.
 
 Create, describe, list and delete differ by a row of this table and by the checks that
 `sagemaker.py` puts before a create. Describe echoes the request as it was validated: a member that
@@ -6,7 +6,7 @@ was not given stays absent, and no member is added that the service model does n
 the SDK sends what it was told straight back (contract §1.2).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -14,7 +14,9 @@ from typing import Any
 from botocore.model import ServiceModel
 
 from modeltap.clock import Clock, utc
-from modeltap.errors import ResourceExists, ValidationException
+from modeltap.control import jobs
+from modeltap.errors import ModeltapError, ResourceExists, ResourceInUse, ValidationException
+from modeltap.front.job_description import describe_job
 from modeltap.front.refusals import check_tags
 from modeltap.nouns import Document, Partition
 from modeltap.state.store import Query, Resource, Store
@@ -29,16 +31,32 @@ class Kind:
     kind: str  # in ARNs and in `state`
     member: str  # in operation and member names: `Create{member}`, `{member}Name`, `{member}s`
     title: str  # in error texts
+    told: Callable[[Resource], Document] = lambda _: {}  # by its status, in Describe and lists
+    status_member: str = ""  # by which lists filter and sort
+    runs: bool = False  # a job: it runs once and is never deleted, its errors are worded otherwise
 
     @property
     def name(self) -> str:
         return f"{self.member}Name"
 
+    @property
+    def listed(self) -> str:
+        """Name the member of a list's answer."""
+        return f"{self.member}Summaries" if self.runs else f"{self.member}s"
+
+
+def _endpoint_status(resource: Resource) -> Document:
+    return {"EndpointStatus": resource.status["EndpointStatus"]}
+
 
 MODEL = Kind("model", "Model", "model")
 CONFIG = Kind("endpoint-config", "EndpointConfig", "endpoint configuration")
-ENDPOINT = Kind("endpoint", "Endpoint", "endpoint")
-KINDS = (MODEL, CONFIG, ENDPOINT)
+ENDPOINT = Kind("endpoint", "Endpoint", "endpoint", _endpoint_status, "EndpointStatus")
+PROCESSING_JOB = Kind(
+    jobs.KIND, "ProcessingJob", "processing job", describe_job, jobs.STATUS_MEMBER, runs=True
+)
+HOSTED = (MODEL, CONFIG, ENDPOINT)
+KINDS = (*HOSTED, PROCESSING_JOB)
 
 _FILTERS = {
     "created_after_ns": "CreationTimeAfter",
@@ -76,11 +94,16 @@ class Resources:
     def find(self, kind: Kind, name: str) -> Resource:
         resource = self.store.get(kind.kind, name)
         if resource is None:
-            raise unknown(kind, self.partition.arn(kind.kind, name))
+            raise unknown(kind, self.partition.arn(kind.kind, name), name)
         return resource
 
-    def taken(self, kind: Kind, name: str) -> ValidationException:
+    def taken(self, kind: Kind, name: str) -> ModeltapError:
         arn = self.partition.arn(kind.kind, name)
+        if kind.runs:
+            return ResourceInUse(
+                "Job name must be unique within an AWS account and region, and a job with this "
+                f"name already exists ({arn})"
+            )
         return ValidationException(f'Cannot create already existing {kind.title} "{arn}".')
 
     def describe(self, kind: Kind, params: Document) -> Document:
@@ -96,7 +119,7 @@ class Resources:
         page = self.store.list(_query(kind, params))
         shape = self._model.shape_for(f"{kind.member}Summary")
         answer: Document = {
-            f"{kind.member}s": [_summary(kind, each, shape.members) for each in page.resources]
+            kind.listed: [_summary(kind, each, shape.members) for each in page.resources]
         }
         return answer if page.next_token is None else {**answer, "NextToken": page.next_token}
 
@@ -129,7 +152,10 @@ class Resources:
         return resource
 
 
-def unknown(kind: Kind, arn: str) -> ValidationException:
+def unknown(kind: Kind, arn: str, name: str = "") -> ValidationException:
+    """Say that there is none, as AWS does (contract §2.7)."""
+    if kind.runs and name:
+        return ValidationException(f"Could not find requested job with name: {name}")
     return ValidationException(f'Could not find {kind.title} "{arn}".')
 
 
@@ -153,19 +179,20 @@ def _summary(kind: Kind, resource: Resource, members: Mapping[str, Any]) -> Docu
         f"{kind.member}Arn": resource.arn,
         "CreationTime": utc(resource.created_ns),
         "LastModifiedTime": utc(resource.modified_ns),
-        "EndpointStatus": resource.status.get("EndpointStatus"),
+        **kind.told(resource),
     }
     return {name: value for name, value in values.items() if name in members}
 
 
 def _query(kind: Kind, params: Document) -> Query:
-    times = {
+    times: dict[str, Any] = {
         field: _nanoseconds(params[member])
         for field, member in _FILTERS.items()
         if member in params
     }
     return Query(
         kind.kind,
+        kind.status_member,
         name_contains=params.get("NameContains", ""),
         status=params.get("StatusEquals"),
         sort_by=params.get("SortBy", "CreationTime"),

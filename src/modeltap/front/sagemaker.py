@@ -1,4 +1,4 @@
-"""SageMaker: models, endpoint configs, endpoints and their tags.
+"""SageMaker: models, endpoint configs, endpoints and their tags; jobs are in `jobs.py`.
 
 An operation only checks and writes what is asked for; `control.reconcile` makes it so, and is woken
 after each write. What the kinds have in common stands in `kinds.py`; here are the operations with a
@@ -41,7 +41,9 @@ from modeltap.errors import (
 )
 from modeltap.front.app import Call, Operation, Service
 from modeltap.front.endpoint_description import describe_endpoint
-from modeltap.front.kinds import CONFIG, ENDPOINT, KINDS, MODEL, Kind, Resources
+from modeltap.front.jobs import WAKING as JOBS
+from modeltap.front.jobs import Jobs
+from modeltap.front.kinds import CONFIG, ENDPOINT, HOSTED, KINDS, MODEL, Kind, Resources
 from modeltap.front.refusals import (
     check_capacities,
     check_deployment,
@@ -65,20 +67,24 @@ def sagemaker_service(
     partition: Partition,
     exists: Exists,
     wake: Callable[[], None],
+    wake_jobs: Callable[[], None],
     stopped: Stopped,
     *,
     instances_max: int,
+    jobs_max: int,
     durability: Durability,
 ) -> Service:
-    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written.
+    """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written,
+    `wake_jobs` after jobs.
 
-    `instances_max` bounds the instances of all endpoints together; `durability` is that of the
-    endpoints whose config has no tag that says it.
+    `instances_max` bounds the instances of all endpoints together, `jobs_max` the jobs that run at
+    once; `durability` is that of the endpoints whose config has no tag that says it.
     """
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
-    return Service(model, sagemaker.operations())
+    jobs = Jobs(resources, wake_jobs, jobs_max)
+    return Service(model, sagemaker.operations() | jobs.operations())
 
 
 _Function = Callable[[Document], Document]
@@ -318,7 +324,7 @@ def _of_kind(
 ALIKE: Mapping[str, Callable[[Resources, Document], Document]] = {
     **{f"Describe{kind.member}": _of_kind(Resources.describe, kind) for kind in KINDS},
     **{f"List{kind.member}s": _of_kind(Resources.list, kind) for kind in KINDS},
-    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in KINDS},
+    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in HOSTED},
     "AddTags": Resources.add_tags,
     "ListTags": Resources.list_tags,
     "DeleteTags": Resources.delete_tags,
@@ -336,4 +342,4 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING})
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS})

@@ -190,5 +190,5 @@ def _failure(image: Image, said: str) -> str:
         f"The environment of image {image.name} could not be built "
         f"({', '.join(image.packages)} on Python {python}): {said[-600:]} "
         "Check that the package index can be reached; if a wheel is missing for this Python, "
-        "run modeltap on Python 3.11. Then create the endpoint again."
+        "run modeltap on Python 3.11. Then create the endpoint or job again."
     )

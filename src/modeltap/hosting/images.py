@@ -15,12 +15,18 @@ from modeltap_worker.spec import XGBoostRules
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """What an image URI stands for: exact pins, and the module of the annex that serves it."""
+    """What an image URI stands for: exact pins."""
 
     name: str  # repository:tag
-    framework: str
+    framework: str  # the name by which it is imported
     version: str
     packages: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelImage(Image):
+    """One that models can be hosted with, by a module of the annex."""
+
     algorithm: str
     rules: XGBoostRules
 
@@ -65,9 +71,9 @@ KNOWN: tuple[str, ...] = tuple(
 """Every image that can be hosted, as `repository:tag`."""
 
 
-def resolve(uri: str) -> Image:
-    """Look an image URI up. Raise `LaunchFailed`, naming the known images."""
-    repository, tag = _repository_and_tag(uri)
+def resolve(uri: str) -> ModelImage:
+    """Look the image URI of a model up. Raise `LaunchFailed`, naming the known images."""
+    repository, tag = repository_and_tag(uri)
     found = _REPOSITORIES.get(repository, {}).get(tag)
     if found is None:
         raise LaunchFailed(
@@ -75,9 +81,11 @@ def resolve(uri: str) -> Image:
             "(any account and region). Create the model with one of these."
         )
     version, packages, rules = found
-    return Image(f"{repository}:{tag}", "xgboost", version, packages, "xgboost_algorithm", rules)
+    name = f"{repository}:{tag}"
+    return ModelImage(name, "xgboost", version, packages, "xgboost_algorithm", rules)
 
 
-def _repository_and_tag(uri: str) -> tuple[str, str]:
+def repository_and_tag(uri: str) -> tuple[str, str]:
+    """Read what tells of an image URI; the tag without the suffix that AWS's image names share."""
     repository, _, tag = uri.partition("@")[0].rpartition("/")[2].partition(":")
     return repository, tag.removesuffix("-cpu-py3") or "latest"

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from modeltap.hosting.images import Image
+from modeltap.hosting.images import ModelImage
 from modeltap.nouns import Instance
 
 
@@ -26,7 +26,7 @@ class LaunchOrder:
     endpoint: str
     variant: str
     fleet: str
-    image: Image
+    image: ModelImage
     python: Path  # of the image's environment
     artifact: Path | None
     environment: Mapping[str, str]  # the model's own variables

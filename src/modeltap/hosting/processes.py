@@ -7,7 +7,6 @@ alone, which any launcher can read; being its parent only matters for reaping it
 """
 
 import asyncio
-import fcntl
 import os
 import re
 import shutil
@@ -18,10 +17,10 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-import modeltap_worker
 from modeltap.clock import Clock
 from modeltap.errors import LaunchFailed
 from modeltap.hosting.artifacts import unpack
+from modeltap.hosting.guests import ANNEX, has_open, holder, is_locked, lay_annex, read, start
 from modeltap.hosting.launcher import Adopted, LaunchOrder
 from modeltap.nouns import Instance
 from modeltap.telemetry import Event, emit
@@ -35,9 +34,7 @@ PING_SECONDS_MAX = 2.0
 
 _POLL_SECONDS = 0.02
 _REASON_CHARACTERS_MAX = 500
-_FILE_CHARACTERS_MAX = 64 * 1024
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
-_ANNEX = "annex"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +110,7 @@ class ProcessLauncher:
         child = self._children.get(instance)
         if child is not None and child.poll() is not None:
             return False  # and reaped; a process that the model forked may still hold the lock
-        return _is_locked(self._folder(instance) / spec.LOCK)
+        return is_locked(self._folder(instance) / spec.LOCK)
 
     async def adopt(self) -> list[Adopted]:
         """Give every instance that serves, or may be busy; end and clear away all others.
@@ -167,10 +164,10 @@ class ProcessLauncher:
         raise _not_healthy(order, f"It did not answer within {order.startup_seconds_max:g} s.")
 
     async def _found(self, folder: Path) -> Adopted | None:
-        if not _is_locked(folder / spec.LOCK):
+        if not is_locked(folder / spec.LOCK):
             return None
         try:
-            told = Spec.decode(_read(folder / spec.SPEC))
+            told = Spec.decode(read(folder / spec.SPEC))
         except (OSError, ValueError):
             return None
         if told.instance != folder.name or not await self._serves(folder):
@@ -182,12 +179,12 @@ class ProcessLauncher:
         path = folder / spec.SOCKET
         load_error = await _ping(path, PING_SECONDS_MAX)
         if load_error is None and path.exists():
-            return _has_open(_holder(folder), self._life)
+            return has_open(holder(folder / spec.LOCK, folder / spec.SPEC), self._life)
         return load_error == ""
 
     async def _end(self, instance: str) -> bool:
         """Signal until the process is gone; tell whether it had to be killed."""
-        if _has_open(self._pid(instance), self._life):
+        if has_open(self._pid(instance), self._life):
             self._signal(instance, signal.SIGTERM)
             if await self._gone(instance):
                 return False
@@ -215,7 +212,11 @@ class ProcessLauncher:
         if child is not None:
             return child.pid if child.poll() is None else None
         folder = self._folder(instance)
-        return _holder(folder) if _is_locked(folder / spec.LOCK) else None
+        return (
+            holder(folder / spec.LOCK, folder / spec.SPEC)
+            if is_locked(folder / spec.LOCK)
+            else None
+        )
 
 
 # ---------------------------------------------------------------- starting
@@ -227,9 +228,7 @@ def _furnish(folder: Path, order: LaunchOrder, batch_rows_max: int) -> None:
     model.mkdir(mode=0o700)
     if order.artifact is not None:
         unpack(order.artifact, model)
-    annex = folder / _ANNEX
-    annex.mkdir(mode=0o700)
-    (annex / "modeltap_worker").symlink_to(Path(modeltap_worker.__file__).parent)
+    lay_annex(folder)
     told = Spec(
         instance=order.id,
         endpoint=order.endpoint,
@@ -244,24 +243,15 @@ def _furnish(folder: Path, order: LaunchOrder, batch_rows_max: int) -> None:
 
 
 def _start(folder: Path, order: LaunchOrder, life: int) -> subprocess.Popen[bytes]:
-    order.log.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    log = os.open(order.log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     # -P: the folder that it starts in is no place to import from; -B: nor one to write code to.
     command = [str(order.python), "-P", "-B", "-m", "modeltap_worker"]
-    try:
-        return subprocess.Popen(
-            [*command, str(folder / spec.SPEC), str(life)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            cwd=folder,
-            env=_variables(folder, order.environment),
-            pass_fds=(life,),
-            start_new_session=True,
-            umask=0o077,
-        )
-    finally:
-        os.close(log)
+    return start(
+        [*command, str(folder / spec.SPEC), str(life)],
+        folder,
+        order.log,
+        _variables(folder, order.environment),
+        (life,),
+    )
 
 
 def _variables(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
@@ -270,7 +260,7 @@ def _variables(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
     fixed = {
         "HOME": str(folder),
         "TMPDIR": str(folder),
-        "PYTHONPATH": str(folder / _ANNEX),
+        "PYTHONPATH": str(folder / ANNEX),
         "PYTHONNOUSERSITE": "1",
         "SM_MODEL_DIR": str(folder / spec.MODEL),
     }
@@ -298,54 +288,6 @@ def _death(status: int) -> str:
 
 def _instance(folder: Path) -> Instance:
     return Instance(folder.name, f"unix:{folder / spec.SOCKET}")
-
-
-def _open(path: Path) -> int:
-    """Open a file that a guest can put something else in place of: neither follow nor wait."""
-    return os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-
-
-def _read(path: Path) -> str:
-    with os.fdopen(_open(path)) as file:
-        return file.read(_FILE_CHARACTERS_MAX)
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        lock = _open(path)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(lock)
-    return False
-
-
-def _holder(folder: Path) -> int | None:
-    """Give the process that holds the lock, if it is a worker of this very folder.
-
-    The lock's text is a guest's word, and a process id may be used again: so it is checked.
-    """
-    try:
-        pid = int(_read(folder / spec.LOCK))
-        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-    except (OSError, ValueError):
-        return None
-    return pid if os.fsencode(folder / spec.SPEC) in arguments else None
-
-
-def _has_open(pid: int | None, descriptor: int) -> bool:
-    """Tell whether a process has a file of ours open: the life pipe tells whose worker it is."""
-    ours = os.fstat(descriptor)
-    with suppress(OSError):  # it has just ended
-        for path in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(OSError):  # it has just closed this one
-                if os.path.samestat(ours, path.stat()):
-                    return True
-    return False
 
 
 async def _ping(path: Path, seconds_max: float) -> str | None:

@@ -1,6 +1,7 @@
 """The control process: AWS's control APIs, state, and the reconcile loop."""
 
 import asyncio
+from collections import defaultdict
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -20,7 +21,9 @@ from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import standing, stopped
 from modeltap.control.capturez import capturez
-from modeltap.control.launching import Launching
+from modeltap.control.job_loop import JobLoop
+from modeltap.control.job_steps import JobStates, JobSteps
+from modeltap.control.launching import Ensure, Launching
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
@@ -33,7 +36,9 @@ from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
 from modeltap.gateway.asgi import UvicornProtocol
 from modeltap.hosting.environments import Environments, Progress
-from modeltap.hosting.images import KNOWN, Image
+from modeltap.hosting.images import Image
+from modeltap.hosting.job_images import KNOWN_FOR_JOBS
+from modeltap.hosting.jobs import JobLauncher
 from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
@@ -52,8 +57,9 @@ async def serve(process: Process) -> None:
     store = Store.open(layout.database)
     tasks = Tasks(process)
     environments = Environments(layout.environments)
-    logbook = Logbook(layout.logs)
-    reconciler = _reconciler(process, store, stores, environments, logbook, tasks)
+    ensure, logbook = _ensure(environments), Logbook(layout.logs)
+    reconciler = _reconciler(process, store, stores, ensure, logbook, tasks)
+    jobs = _jobs(process, store, stores, ensure, logbook, tasks)
     partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
@@ -64,8 +70,10 @@ async def serve(process: Process) -> None:
             partition,
             _exists(stores),
             reconciler.wake,
+            jobs.wake,
             partial(stopped, rings),
             instances_max=settings.instances_max,
+            jobs_max=settings.processing_jobs_max,
             durability=settings.capture_durability,
         ),
         "sts": sts_service(partition, settings.role),
@@ -75,6 +83,7 @@ async def serve(process: Process) -> None:
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
+    tasks.spawn(jobs.run())
     pages = _pages(process, partial(standing, inventory, rings), rings)
     metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
@@ -114,7 +123,7 @@ def _reconciler(
     process: Process,
     store: Store,
     stores: Stores,
-    environments: Environments,
+    ensure: Ensure,
     logbook: Logbook,
     tasks: Tasks,
 ) -> Reconciler:
@@ -128,7 +137,7 @@ def _reconciler(
     )
     launching = Launching(
         launcher,
-        _ensure(environments),
+        ensure,
         _fetch(stores, settings.object_bytes_max),
         logbook,
         layout.artifacts,
@@ -147,14 +156,44 @@ def _reconciler(
     )
 
 
-def _ensure(environments: Environments) -> Callable[[Image, Progress], Awaitable[Path]]:
-    # Builds take minutes: threads of their own, or statements would wait behind them. Control has
-    # one of an image built at a time, so with a thread an image none waits for another either.
-    pool = ThreadPoolExecutor(len(KNOWN), "build")
+def _jobs(
+    process: Process,
+    store: Store,
+    stores: Stores,
+    ensure: Ensure,
+    logbook: Logbook,
+    tasks: Tasks,
+) -> JobLoop:
+    settings, clock = process.settings, process.clock
+    states = JobStates(store, clock)
+    launcher = JobLauncher(
+        settings.layout.jobs,
+        life=process.assignment.fds["life"],
+        stop_seconds_max=settings.stop_seconds_max,
+    )
+    steps = JobSteps(
+        states,
+        launcher,
+        ensure,
+        stores.at,
+        logbook,
+        clock,
+        region=settings.region,
+        patience_seconds=settings.startup_seconds_max,
+    )
+    return JobLoop(states, launcher, steps, clock, tasks.spawn)
+
+
+def _ensure(environments: Environments) -> Ensure:
+    # Builds take minutes: threads of their own, or statements would wait behind them. One of an
+    # image is built at a time, so with a thread an image none waits for another either.
+    pool = ThreadPoolExecutor(len(KNOWN_FOR_JOBS), "build")
+    building: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def ensure(image: Image, progress: Progress) -> Path:
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(pool, environments.ensure, image, progress)
+        async with building[image.name]:
+            return await loop.run_in_executor(pool, environments.ensure, image, progress)
 
     return ensure
 

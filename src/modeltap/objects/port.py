@@ -1,8 +1,9 @@
 """The object-store port: all that the house asks of a bucket, wherever the bucket lives.
 
-One store is one bucket. Five verbs and `fetch`; every implementation passes one contract suite
-(`tests/contract/test_objects_port.py`). Keys are S3 keys: non-empty text of at most 1,024 UTF-8
-bytes, no leading slash. No call retries: the caller owns the pace. The errors are
+One store is one bucket. Five verbs, and `fetch` and `send` between it and files; every
+implementation passes one contract suite (`tests/contract/test_objects_port.py`). Keys are S3 keys:
+non-empty text of at most 1,024 UTF-8 bytes, no leading slash. No call retries: the caller owns the
+pace. The errors are
 
     ObjectNotFound    no such key
     ObjectExists      `create_only`, and the key is taken
@@ -77,6 +78,13 @@ class ObjectStore(Protocol):
 
         With a key the store is asked to encrypt the object under it (SSE-KMS); embedded buckets
         note the wish and do not encrypt.
+        """
+        ...
+
+    async def send(self, key: str, path: Path, *, kms_key_id: str | None = None) -> Stored:
+        """Write a file as one object, in pieces where it is large, replacing what is there.
+
+        A file that grows or shrinks meanwhile may give an object that it never was.
         """
         ...
 

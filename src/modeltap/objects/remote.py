@@ -41,6 +41,8 @@ if TYPE_CHECKING:
     from obstore.store import S3Credential  # a name of obstore's stubs alone
 
 FETCH_BYTES = 8 * 1024 * 1024  # of one request, so that a large object has many deadlines
+SEND_BYTES = 8 * 1024 * 1024  # of one part; what is smaller goes as one object
+SENDS_AT_ONCE = 2
 CONNECT_SECONDS_MAX = 3
 REQUEST_SECONDS_MAX = 30
 
@@ -79,6 +81,17 @@ class Bucket:
                 attributes=dict(metadata or {}),
                 mode="create" if create_only else "overwrite",
                 use_multipart=False,
+            )
+        return Stored(_unquoted(result["e_tag"]))
+
+    async def send(self, key: str, path: Path, *, kms_key_id: str | None = None) -> Stored:
+        with _translated(nameable(key), writing=True):
+            result = await obstore.put_async(
+                self._encrypting(kms_key_id),
+                key,
+                path,
+                chunk_size=SEND_BYTES,
+                max_concurrency=SENDS_AT_ONCE,
             )
         return Stored(_unquoted(result["e_tag"]))
 

@@ -81,6 +81,9 @@ class SimulatedStore:
             raise StoreUnavailable("the answer was lost")
         return Stored(etag)
 
+    async def send(self, key: str, path: Path, *, kms_key_id: str | None = None) -> Stored:
+        return await self.put(key, path.read_bytes(), kms_key_id=kms_key_id)
+
     async def get(self, key: str, span: tuple[int, int] | None = None) -> bytes:
         self._ask("get", key)
         data = self._found(key)[1]

@@ -51,9 +51,6 @@ BUSY_SECONDS_MAX = 5.0
 TAGS_MAX = 50
 """Tags of one resource (botocore: `TagList`)."""
 
-STATUS_MEMBER = "EndpointStatus"
-"""The member of a status document by which lists filter and sort."""
-
 
 @dataclass(frozen=True, slots=True)
 class Resource:
@@ -74,6 +71,7 @@ class Query:
     """Which resources of a kind, in what order, how many; after ≤ time < before."""
 
     kind: str
+    status_member: str = "EndpointStatus"  # of the status document: lists filter and sort by it
     name_contains: str = ""
     status: str | None = None
     created_after_ns: int | None = None
@@ -137,9 +135,13 @@ class Store:
             row = connection.execute(statement).one_or_none()
         return None if row is None else _resource(row)
 
-    def every(self, kind: str) -> tuple[Resource, ...]:
-        """Give all resources of a kind, in order of their names."""
+    def every(
+        self, kind: str, status_member: str = "", statuses: Sequence[str] = ()
+    ) -> tuple[Resource, ...]:
+        """Give all resources of a kind, or those in one of some statuses, in order of names."""
         statement = select(RESOURCES).where(RESOURCES.c.kind == kind).order_by(RESOURCES.c.key)
+        if statuses:
+            statement = statement.where(_status_column(status_member).in_(statuses))
         with self._reading() as connection:
             return tuple(_resource(row) for row in connection.execute(statement))
 
@@ -239,7 +241,7 @@ def _is(kind: str, name: str) -> ColumnElement[bool]:
 
 def _listing(query: Query) -> Select[Any]:
     """Select one row more than the page holds: it tells whether there is a next page."""
-    value = _sort_column(query.sort_by)
+    value = _sort_column(query)
     position = tuple_(value, RESOURCES.c.key)
     statement = select(RESOURCES).where(RESOURCES.c.kind == query.kind, *_filters(query))
     if query.next_token is not None:
@@ -255,7 +257,7 @@ def _filters(query: Query) -> Iterator[ColumnElement[bool]]:
     if query.name_contains:
         yield columns.key.contains(query.name_contains.lower(), autoescape=True)
     if query.status is not None:
-        yield _status_column() == query.status
+        yield _status_column(query.status_member) == query.status
     for column, after, before in (
         (columns.created_ns, query.created_after_ns, query.created_before_ns),
         (columns.modified_ns, query.modified_after_ns, query.modified_before_ns),
@@ -266,15 +268,16 @@ def _filters(query: Query) -> Iterator[ColumnElement[bool]]:
             yield column < before
 
 
-def _status_column() -> ColumnElement[Any]:
-    column: ColumnElement[Any] = RESOURCES.c.status[STATUS_MEMBER].as_string()
+def _status_column(member: str) -> ColumnElement[Any]:
+    column: ColumnElement[Any] = RESOURCES.c.status[member].as_string()
     return column
 
 
-def _sort_column(sort_by: str) -> ColumnElement[Any]:
-    if sort_by == "Name":
+def _sort_column(query: Query) -> ColumnElement[Any]:
+    if query.sort_by == "Name":
         return RESOURCES.c.key
-    return _status_column() if sort_by == "Status" else RESOURCES.c.created_ns
+    by_status = query.sort_by == "Status"
+    return _status_column(query.status_member) if by_status else RESOURCES.c.created_ns
 
 
 def _put_tags(connection: Connection, arn: str, tags: Mapping[str, str]) -> None:
@@ -313,7 +316,7 @@ def _resource(row: Row[Any]) -> Resource:
 
 
 def _token(query: Query, last: Resource) -> str:
-    values = {"Name": last.name.lower(), "Status": last.status.get(STATUS_MEMBER)}
+    values = {"Name": last.name.lower(), "Status": last.status.get(query.status_member)}
     position = [values.get(query.sort_by, last.created_ns), last.name.lower()]
     return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
 

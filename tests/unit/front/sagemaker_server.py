@@ -29,6 +29,7 @@ SESSION = boto3.Session()  # reads botocore's models once
 PARTITION = Partition("123456789012", "us-east-1")
 ROLE = "ModeltapExecutionRole"
 INSTANCES_MAX = 10
+JOBS_MAX = 3
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret"
 
 
@@ -80,8 +81,10 @@ def app(world: World) -> AwsApp:
             PARTITION,
             exists=world.exists,
             wake=world.wake,
+            wake_jobs=world.wake,
             stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
+            jobs_max=JOBS_MAX,
             durability=Durability.BESTEFFORT,
         ),
         "sts": sts_service(PARTITION, ROLE),

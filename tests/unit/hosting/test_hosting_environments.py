@@ -12,7 +12,7 @@ from hosting_workshop import bench, calling, order, pack
 
 from modeltap.errors import LaunchFailed
 from modeltap.hosting.environments import Environments
-from modeltap.hosting.images import KNOWN, Image, resolve
+from modeltap.hosting.images import KNOWN, ModelImage, resolve
 from modeltap.hosting.launcher import LaunchOrder
 from modeltap_worker.frames import Call
 
@@ -86,7 +86,7 @@ def answers(given: LaunchOrder, folder: Path, bodies: list[bytes], accept: str =
         return asyncio.run(scenario())
 
 
-def ordered(image: Image, python: Path, archive: Path) -> LaunchOrder:
+def ordered(image: ModelImage, python: Path, archive: Path) -> LaunchOrder:
     return replace(order(archive), image=image, python=python)
 
 
@@ -148,7 +148,7 @@ def test_a_build_that_fails_tells_why_and_leaves_nothing_ready(environments: Env
         reason = str(failed.value)
         assert "environment of image xgboost:0.90-1 could not be built (xgboost==0.0.1" in reason
         assert "xgboost==0.0.1" in reason.split("):", 1)[1]
-        assert "Then create the endpoint again." in reason
+        assert "Then create the endpoint or job again." in reason
         assert len(reason) <= 1024
 
 

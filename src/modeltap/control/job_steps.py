@@ -1,0 +1,241 @@
+"""The steps of a processing job, over the hands that take them: prepare, attend, finish.
+
+Each can be cancelled or killed anywhere and taken again: what it finds of an earlier try it does
+anew. What it comes to is written to `state` over the version that it read.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+from modeltap.clock import Clock
+from modeltap.control.delivery import Delivery, outputs_of
+from modeltap.control.job_config import RESOURCE_CONFIG, job_config
+from modeltap.control.jobs import (
+    ACTIVE,
+    KIND,
+    MESSAGE_BYTES_MAX,
+    STATUS_MEMBER,
+    IllegalJobStep,
+    Job,
+    JobEvent,
+    Outcome,
+    concluded,
+    job_document,
+    job_of,
+    outcome,
+)
+from modeltap.control.launching import Ensure
+from modeltap.control.patience import Patience
+from modeltap.control.staging import Staging, Stores
+from modeltap.errors import LaunchFailed, StaleVersion
+from modeltap.hosting.guests import read_bytes
+from modeltap.hosting.job_images import JobImage, resolve_for_job
+from modeltap.hosting.jobs import JobLauncher, JobOrder, Stand
+from modeltap.logbook import Logbook
+from modeltap.nouns import PROCESSING_LOG_GROUP
+from modeltap.state.store import Store
+from modeltap.telemetry import Event, emit
+
+POLL_SECONDS = 0.1
+"""Between two looks whether a program has ended."""
+CATCH_UP_SECONDS = 2.0
+"""Between two looks at the outputs that are uploaded while a job runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class JobTurned(Event):
+    """A job took another status."""
+
+    job: str
+    status: str
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class JobStepBroke(Event):
+    """A step failed in a way that no hand foresaw; the text is in the job's reason."""
+
+    level: ClassVar[int] = logging.ERROR
+
+    job: str
+    error: str
+
+
+class JobStates:
+    """Jobs as `state` has them."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._clock = clock
+
+    def active(self) -> list[Job]:
+        return [job_of(each) for each in self._store.every(KIND, STATUS_MEMBER, ACTIVE)]
+
+    def get(self, name: str) -> Job | None:
+        resource = self._store.get(KIND, name)
+        return None if resource is None else job_of(resource)
+
+    def change(self, name: str, change: Callable[[Job], Job]) -> Job | None:
+        """Read, decide and write; anew if another wrote between. None: the job is gone."""
+        while (resource := self._store.get(KIND, name)) is not None:
+            job = change(job_of(resource))
+            try:
+                self._store.put_status(resource, job_document(job), self._clock.now_ns())
+            except StaleVersion:
+                continue
+            return job
+        return None
+
+
+class JobSteps:
+    """What can be done for one job."""
+
+    def __init__(
+        self,
+        states: JobStates,
+        launcher: JobLauncher,
+        ensure: Ensure,
+        stores: Stores,
+        logbook: Logbook,
+        clock: Clock,
+        *,
+        region: str,
+        patience_seconds: float,
+    ) -> None:
+        patience = Patience(clock, patience_seconds)
+        self._states = states
+        self._launcher = launcher
+        self._ensure = ensure
+        self._staging = Staging(stores, patience, region)
+        self._deliver = partial(Delivery, stores=stores, patience=patience)
+        self._deliveries: dict[str, Delivery] = {}
+        self._logbook = logbook
+        self._clock = clock
+
+    async def prepare(self, job: Job) -> None:
+        """Stage a job's inputs and start its program, or conclude it."""
+        try:
+            await self._prepare(job)
+        except LaunchFailed as error:
+            await self._conclude(job, Outcome(JobEvent.FAILED, str(error)))
+        else:
+            await self._note_start(job)
+
+    async def _prepare(self, job: Job) -> None:
+        tell = partial(self.tell, job)
+        image = resolve_for_job(job.image)
+        ml = await self._launcher.furnish(job.name)
+        await asyncio.to_thread(_write_config, job, ml)
+        await self._staging.stage(job, ml, tell)  # first: what is missing is told in seconds
+        python = Path(sys.executable)
+        if image.environment is not None:
+            python = await self._ensure(image.environment, tell)
+        for output in outputs_of(job, ml):
+            output.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        order = self._order(job, image, python)
+        tell(f"starting {order.command[0]}")  # the rest may hold what is nobody's to read
+        await self._launcher.start(order)
+
+    def _order(self, job: Job, image: JobImage, python: Path) -> JobOrder:
+        app = job.spec["AppSpecification"]
+        entrypoint = app.get("ContainerEntrypoint") or image.entrypoint
+        return JobOrder(
+            job=job.name,
+            command=(*entrypoint, *app.get("ContainerArguments", ())),
+            environment=image.variables() | job.spec.get("Environment", {}),
+            programs=python.parent,
+            log=self._logbook.path(PROCESSING_LOG_GROUP, job.log_stream),
+            seconds_max=float(job.seconds_max),
+        )
+
+    async def attend(self, job: Job) -> None:
+        """Wait until a job's program has ended; upload meanwhile what is to be."""
+        await self._note_start(job)
+        delivery = self._delivery(job)
+        look_at = self._clock.monotonic() + CATCH_UP_SECONDS
+        while self._launcher.stand(job.name) is Stand.RUNNING:
+            await self._clock.sleep(POLL_SECONDS)
+            if delivery.continuous and self._clock.monotonic() >= look_at:
+                with suppress(OSError):  # what is unreadable for good is told at the end
+                    await delivery.catch_up()
+                look_at = self._clock.monotonic() + CATCH_UP_SECONDS
+
+    async def _note_start(self, job: Job) -> None:
+        if job.started_ns is None:
+            now = self._clock.now_ns()
+            await asyncio.to_thread(self._states.change, job.name, partial(_started, now_ns=now))
+
+    async def finish(self, job: Job) -> None:
+        """Upload the outputs of a job that does not run, and conclude it."""
+        await self._conclude(job, await self._outcome(job))
+        await self._launcher.clear(job.name)
+
+    async def _outcome(self, job: Job) -> Outcome:
+        stand = self._launcher.stand(job.name)
+        if stand is Stand.ABSENT:
+            return outcome(job, None, stand)
+        await self._note_start(job)
+        ended = self._launcher.exit(job.name) if stand is Stand.ENDED else None
+        try:
+            message = await asyncio.to_thread(_message, self._launcher.ml(job.name))
+            undelivered = await self._delivery(job).complete()
+        except OSError as error:
+            message, undelivered = b"", f"InternalServerError: Its outputs are unreadable: {error}."
+        return outcome(job, ended, stand, message, undelivered)
+
+    async def give_up(self, job: Job, error: Exception) -> None:
+        """Conclude a job of which a step broke."""
+        emit(JobStepBroke(job.name, type(error).__name__))
+        reason = f"InternalServerError: This machine could not go on with the job: {error}."
+        await self._conclude(job, Outcome(JobEvent.FAILED, reason))
+
+    async def _conclude(self, job: Job, came: Outcome) -> None:
+        if came.failure is not None:
+            self.tell(job, came.failure)
+        now = self._clock.now_ns()
+        with suppress(IllegalJobStep):  # an earlier control has concluded it
+            done = await asyncio.to_thread(
+                self._states.change, job.name, lambda each: concluded(each, came, now)
+            )
+            if done is not None:
+                emit(JobTurned(done.name, done.status, done.failure))
+        self._deliveries.pop(job.name, None)
+
+    def tell(self, job: Job, line: str) -> None:
+        """Add a line to a job's log; one that cannot be written does not hold it up."""
+        with suppress(OSError):
+            self._logbook.append(PROCESSING_LOG_GROUP, job.log_stream, line)
+
+    def _delivery(self, job: Job) -> Delivery:
+        if job.name not in self._deliveries:
+            ml, tell = self._launcher.ml(job.name), partial(self.tell, job)
+            self._deliveries[job.name] = self._deliver(job, ml, tell=tell)
+        return self._deliveries[job.name]
+
+
+def _started(job: Job, now_ns: int) -> Job:
+    return replace(job, started_ns=job.started_ns or now_ns)
+
+
+def _write_config(job: Job, ml: Path) -> None:
+    config = ml / "config"
+    for folder in (config, ml / "output", ml / "processing"):
+        folder.mkdir(mode=0o700, exist_ok=True)
+    documents = {"processingjobconfig": job_config(job), "resourceconfig": RESOURCE_CONFIG}
+    for name, document in documents.items():
+        (config / f"{name}.json").write_text(json.dumps(document, indent=2))
+
+
+def _message(ml: Path) -> bytes:
+    """Read what a program has to say; it may have put anything in its place."""
+    with suppress(OSError):
+        return read_bytes(ml / "output" / "message", MESSAGE_BYTES_MAX + 1)
+    return b""
