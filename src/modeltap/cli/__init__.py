@@ -8,24 +8,27 @@ import sys
 
 from cyclopts import App
 
-from modeltap.cli import capture, environment, logs, serve
-from modeltap.cli.running import CannotRun
+from modeltap.cli.asked import CannotRun
 
 app = App(
     name="modeltap",
     help="Model endpoints that AWS clients cannot tell from Amazon SageMaker, with data capture.",
     version_flags=["--version"],
 )
-app.command(serve.serve)
-app.command(environment.env)
-app.command(environment.run)
-app.command(logs.logs)
-app.command(capture.app)
-# By name, because these import much that other commands do not need.
-app.command("modeltap.cli.monitor:baseline", help="Suggest a baseline of a dataset.")
-app.command("modeltap.cli.monitor:analyze", help="Compare data with a baseline.")
-app.command("modeltap.cli.documents:settings", help="Print docs/settings.md.")
-app.command("modeltap.cli.documents:operations", help="Print docs/operations.md.")
+# By name: a command loads what it needs, and no command waits for what another needs.
+for command, does in {
+    "serve:serve": "Serve endpoints until Ctrl-C or SIGTERM.",
+    "environment:env": "Print the variables that lead AWS clients here.",
+    "environment:run": "Run a command with these variables.",
+    "logs:logs": "Print an endpoint's or a processing job's log.",
+    "capture:app": "Look at what was captured.",
+    "monitor:baseline": "Suggest a baseline of a dataset.",
+    "monitor:analyze": "Compare data with a baseline.",
+    "documents:settings": "Print docs/settings.md.",
+    "documents:operations": "Print docs/operations.md.",
+}.items():
+    module, _, name = command.partition(":")
+    app.command(f"modeltap.cli.{command}", name="capture" if name == "app" else name, help=does)
 
 
 def main() -> None:

@@ -10,8 +10,9 @@ from cyclopts import App, Parameter
 from modeltap.capture.account import Count, account
 from modeltap.capture.ledger import Delivery, LedgerReader
 from modeltap.cli import capture_audit, capture_spool
+from modeltap.cli.asked import CannotRun, HomeOption
 from modeltap.cli.capture_spool import ledger_readable, spool_of
-from modeltap.cli.running import CannotRun, HomeOption, access_key, resolve, running
+from modeltap.cli.running import access_key, resolve, running
 from modeltap.errors import ObjectNotFound, ObjectStoreError
 from modeltap.objects.remote import Stores
 from modeltap.settings import Settings

@@ -17,8 +17,9 @@ from modeltap.capture.auditing import ObjectAudit, pieces_of, slots_of, with_lat
 from modeltap.capture.ledger import Delivery
 from modeltap.capture.numbers import Numbers
 from modeltap.capture.rebuild import rebuild as rebuilt
+from modeltap.cli.asked import CannotRun, HomeOption
 from modeltap.cli.capture_spool import ledger_readable, ledger_to_write, spool_of
-from modeltap.cli.running import CannotRun, HomeOption, access_key, capture_now, running
+from modeltap.cli.running import access_key, capture_now, running
 from modeltap.errors import ObjectStoreError
 from modeltap.objects.remote import Stores
 from modeltap.settings import Settings

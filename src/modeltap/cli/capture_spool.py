@@ -13,7 +13,8 @@ from modeltap.capture.ledger import Ledger, LedgerReader
 from modeltap.capture.lines import lines
 from modeltap.capture.segment import SegmentFile, content, segment_files
 from modeltap.capture.stream import Stream
-from modeltap.cli.running import CannotRun, HomeOption, resolve
+from modeltap.cli.asked import CannotRun, HomeOption
+from modeltap.cli.running import resolve
 from modeltap.errors import LedgerUnreadable, MalformedRecord
 from modeltap.settings import Settings
 

@@ -11,7 +11,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from modeltap.auth.authority import BUNDLE
-from modeltap.cli.running import CannotRun, HomeOption, access_key, running
+from modeltap.cli.asked import CannotRun, HomeOption
+from modeltap.cli.running import access_key, running
 from modeltap.settings import Settings
 
 CONFLICTING = (

@@ -5,7 +5,8 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from modeltap.cli.running import CannotRun, HomeOption, resolve
+from modeltap.cli.asked import CannotRun, HomeOption
+from modeltap.cli.running import resolve
 from modeltap.logbook import Logbook
 from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
 

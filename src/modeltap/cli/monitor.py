@@ -1,6 +1,5 @@
 """`modeltap baseline` and `modeltap analyze`: the monitor's analysis, without a server."""
 
-import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,19 +12,15 @@ from cyclopts import Parameter
 from rich.console import Console
 from rich.progress import Progress as Bars
 
-from modeltap.cli.running import HomeOption, access_key, running
-from modeltap.errors import ObjectStoreError
+from modeltap.cli.asked import CannotRun, HomeOption
 from modeltap.monitor import api
 from modeltap.monitor.analysis import Progress
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.plan import Format
 from modeltap.monitor.report import terminal
-from modeltap.objects.port import nameable
-from modeltap.objects.remote import Stores, split_uri
 
 FAILED = 2
-OBJECT_BYTES_MAX = 5 << 30
 
 Data = Annotated[
     list[str], Parameter(help="files, folders or s3://bucket/prefix: CSV, JSON, Parquet, captured")
@@ -108,40 +103,24 @@ def _told() -> Iterator[Progress]:
         task = bars.add_task("reading", total=None)
         try:
             yield lambda done, total: bars.update(task, completed=done, total=total)
-        except (AnalysisFailed, ObjectStoreError) as error:
+        except (AnalysisFailed, CannotRun) as error:
             bars.stop()
             print(f"modeltap: {error}", file=sys.stderr)
             sys.exit(FAILED)
 
 
-# ---------------------------------------------------------------- data in buckets
-
-
 @contextmanager
 def _local(data: Sequence[str], home: Path | None) -> Iterator[list[str | Path]]:
     """Give files and folders as they are, and what lies in buckets as copies."""
+    if not any(map(_is_in_bucket, data)):
+        yield list(data)
+        return
+    from modeltap.cli.buckets import copies  # noqa: PLC0415 - half a second that few need
+
     with TemporaryDirectory(prefix="modeltap-") as folder:
-        yield [
-            _fetched(place, Path(folder) / str(at), home) if place.startswith("s3://") else place
-            for at, place in enumerate(data)
-        ]
+        copied = copies(list(filter(_is_in_bucket, data)), Path(folder), home)
+        yield [copied.get(place, place) for place in data]
 
 
-def _fetched(uri: str, into: Path, home: Path | None) -> Path:
-    settings = running(home)
-    stores = Stores(settings, access_key(settings))
-    into.mkdir()
-    asyncio.run(_fetch(stores, uri, into))
-    return into
-
-
-async def _fetch(stores: Stores, uri: str, into: Path) -> None:
-    bucket, prefix = split_uri(uri)
-    store = stores.bucket(bucket)
-    found = [each.key async for each in store.list(prefix) if not each.key.endswith("/")]
-    if not found:
-        raise AnalysisFailed(f"There is no object at {uri}: check bucket and prefix.")
-    for key in map(nameable, found):
-        path = into / key
-        path.parent.mkdir(parents=True, exist_ok=True)
-        await store.fetch(key, path, OBJECT_BYTES_MAX)
+def _is_in_bucket(place: str) -> bool:
+    return place.startswith("s3://")

@@ -4,24 +4,17 @@ import fcntl
 import http.client
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from cyclopts import Parameter
 from pydantic import ValidationError
 
 from modeltap import settings as settings_module
 from modeltap.auth.keyring import Keyring
+from modeltap.cli.asked import CannotRun
 from modeltap.clock import SystemClock
 from modeltap.settings import Settings
 
-HomeOption = Annotated[
-    Path | None, Parameter(name="--home", help="where all state lives; default ~/.modeltap")
-]
 ANSWER_SECONDS_MAX = 5.0
-
-
-class CannotRun(Exception):
-    """A command cannot do its work; the text says why and what to do."""
 
 
 def resolve(home: Path | None, **given: object) -> Settings:

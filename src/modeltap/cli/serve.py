@@ -8,7 +8,8 @@ from typing import Annotated
 from cyclopts import Parameter
 
 from modeltap import telemetry
-from modeltap.cli.running import CannotRun, HomeOption, resolve
+from modeltap.cli.asked import CannotRun, HomeOption
+from modeltap.cli.running import resolve
 from modeltap.clock import SystemClock
 from modeltap.house.openings import LOOPBACK, opened
 from modeltap.house.supervisor import CannotStart

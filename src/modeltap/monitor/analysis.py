@@ -63,6 +63,7 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
     if request.baseline_constraints is None:
         found = _reread(found, request, plan, executor, progress)
     _require_rows(found, request)
+    found = found.finished()
     drifts = drifts_of(found, baseline.constraints, baseline.features)
     violations = check(found, baseline.constraints, drifts)
     return Findings(

@@ -70,6 +70,11 @@ class Profile:
         columns = {name: each.bounded() for name, each in self.columns.items()}
         return replace(self, columns=columns)
 
+    def finished(self) -> "Profile":
+        """Give what documents are written from: nothing more is to be merged."""
+        columns = {name: each.finished() for name, each in self.columns.items()}
+        return replace(self, columns=columns)
+
 
 def merged(many: Sequence[Profile]) -> Profile:
     """Merge profiles of parts, in the order of the parts.

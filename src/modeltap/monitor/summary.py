@@ -23,7 +23,7 @@ SMALL_RANGE = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Numbers:
-    """The numbers of a column: chunks in the order of the data, or a sketch of them."""
+    """The numbers of a column: chunks in the order of the data, or a sketch of them, or both."""
 
     moments: Moments = field(default_factory=Moments)
     chunks: tuple[np.ndarray, ...] | None = ()  # of doubles, or of whole numbers of any width
@@ -40,9 +40,13 @@ class Numbers:
 
     def bounded(self) -> "Numbers":
         """Give what a summary of bounded size keeps."""
-        if self.sketched is not None:
+        if self.chunks is None:
             return self
         return Numbers(self.moments, None, _sketch_of_many(_joined(self)))
+
+    def finished(self) -> "Numbers":
+        """Give them with their sketch: nothing more is to be merged."""
+        return replace(self, sketched=self.sketch())
 
 
 def _sketch_of_many(values: np.ndarray) -> Sketch:
@@ -71,6 +75,10 @@ class Summary:
     def bounded(self) -> "Summary":
         return replace(self, numbers=self.numbers.bounded(), words=self.words.bounded())
 
+    def finished(self) -> "Summary":
+        """Give what a document is written from: nothing more is to be merged."""
+        return replace(self, numbers=self.numbers.finished())
+
     def categories(self) -> dict[str, int] | None:
         """Give each value with its count; None if there are too many (`words.CATEGORIES_MAX`)."""
         if self.words.counts is None or self.textual:
@@ -88,8 +96,8 @@ class Summary:
 
 
 def _distinct_numbers(numbers: Numbers) -> int:
-    if numbers.sketched is not None:  # those that it holds: there are more
-        return len(np.unique(numbers.sketched.weighted()[0]))
+    if numbers.chunks is None:  # those that the sketch holds: there are more
+        return len(np.unique(numbers.sketch().weighted()[0]))
     return len(np.unique(_joined(numbers)))
 
 

@@ -13,8 +13,8 @@ from modeltap.capture.account import account
 from modeltap.capture.counters import Drop
 from modeltap.capture.segment import segment_files
 from modeltap.capture.shipment import shipment_of
+from modeltap.cli.asked import CannotRun
 from modeltap.cli.capture_spool import cat, check, requeue
-from modeltap.cli.running import CannotRun
 
 
 @pytest.fixture
