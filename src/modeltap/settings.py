@@ -75,6 +75,11 @@ class Home:
         return self.run / "jobs"
 
     @property
+    def summaries(self) -> Path:
+        """Summaries of files that the analyzer has read."""
+        return self.root / "summaries"
+
+    @property
     def artifacts(self) -> Path:
         """Fetched archives of the fleets that run."""
         return self.run / "artifacts"
@@ -121,6 +126,10 @@ class Settings(BaseSettings):
     instances_max: int = Field(100, description="instances of all endpoints together", ge=1)
     processing_jobs_max: int = Field(
         20, description="processing jobs that run at once; one more is refused", ge=1
+    )
+    monitor_memory_bytes_max: int = Field(
+        2048 * MIB,
+        description="memory of an analysis, bytes; beyond half of it, files are sketched",
     )
     body_bytes_max: int = Field(
         25 * MIB, description="largest request body of an invocation, bytes"

@@ -8,7 +8,7 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -44,6 +44,7 @@ from modeltap.nouns import PROCESSING_LOG_GROUP
 from modeltap.state.store import Store
 from modeltap.telemetry import Event, emit
 
+JOB_VARIABLE = "MODELTAP_JOB_NAME"
 POLL_SECONDS = 0.1
 """Between two looks whether a program has ended."""
 CATCH_UP_SECONDS = 2.0
@@ -109,7 +110,9 @@ class JobSteps:
         *,
         region: str,
         patience_seconds: float,
+        analyzer: Mapping[str, str],
     ) -> None:
+        """`analyzer`: what the built-in analyzer is told of this house, as variables."""
         patience = Patience(clock, patience_seconds)
         self._states = states
         self._launcher = launcher
@@ -119,6 +122,7 @@ class JobSteps:
         self._deliveries: dict[str, Delivery] = {}
         self._logbook = logbook
         self._clock = clock
+        self._analyzer = analyzer
 
     async def prepare(self, job: Job) -> None:
         """Stage a job's inputs and start its program, or conclude it."""
@@ -147,10 +151,11 @@ class JobSteps:
     def _order(self, job: Job, image: JobImage, python: Path) -> JobOrder:
         app = job.spec["AppSpecification"]
         entrypoint = app.get("ContainerEntrypoint") or image.entrypoint
+        ours = {} if image.environment else {**self._analyzer, JOB_VARIABLE: job.name}
         return JobOrder(
             job=job.name,
             command=(*entrypoint, *app.get("ContainerArguments", ())),
-            environment=image.variables() | job.spec.get("Environment", {}),
+            environment=image.variables() | job.spec.get("Environment", {}) | ours,
             programs=python.parent,
             log=self._logbook.path(PROCESSING_LOG_GROUP, job.log_stream),
             seconds_max=float(job.seconds_max),

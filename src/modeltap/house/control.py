@@ -180,6 +180,10 @@ def _jobs(
         clock,
         region=settings.region,
         patience_seconds=settings.startup_seconds_max,
+        analyzer={
+            "MODELTAP_MEMORY_BYTES_MAX": str(settings.monitor_memory_bytes_max),
+            "MODELTAP_SUMMARIES": str(settings.layout.summaries),
+        },
     )
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from modeltap.clock import SystemClock
 from modeltap.monitor.analysis import Request, analyse
+from modeltap.monitor.cache import trim
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
 from modeltap.monitor.failure import AnalysisFailed
@@ -26,6 +27,8 @@ from modeltap.nouns import Document
 ML_ROOT = "MODELTAP_ML_ROOT"
 NESTED = "modeltap_nested_json"
 MEMORY = "MODELTAP_MEMORY_BYTES_MAX"
+SUMMARIES = "MODELTAP_SUMMARIES"
+JOB = "MODELTAP_JOB_NAME"
 MESSAGE_BYTES_MAX = 1024
 
 Variables = Mapping[str, str]
@@ -57,6 +60,8 @@ def _ended(output: Path, message: str, status: int) -> int:
 def _analysed(variables: Variables) -> Findings:
     request = request_of(variables)
     findings = analyse(request, _tell)
+    if request.plan.cache is not None:
+        trim(Path(request.plan.cache))
     write_report(findings, Path(_required(variables, "output_path")))
     if script := variables.get("post_analytics_processor_script"):
         postprocess(Path(script), clock=SystemClock())
@@ -76,7 +81,7 @@ def request_of(variables: Variables) -> Request:
         raise AnalysisFailed(f"analysis_type is {kind}: this analyzer does DATA_QUALITY.")
     return Request(
         title=variables.get("sagemaker_monitoring_schedule_name")
-        or variables.get("MODELTAP_JOB_NAME")
+        or variables.get(JOB)
         or "Data quality",
         files=files_below(Path(_required(variables, "dataset_source"))),
         plan=_plan(variables),
@@ -106,6 +111,7 @@ def _plan(variables: Variables) -> Plan:
         end=variables.get("end_time"),
         nested=variables.get(NESTED, "").lower() == "true",
         preprocessor=variables.get("record_preprocessor_script") or None,
+        cache=variables.get(SUMMARIES),
     )
 
 

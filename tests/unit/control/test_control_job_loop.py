@@ -137,6 +137,7 @@ class Control:
             home.logbook,
             clock,
             region="us-east-1",
+            analyzer={},
             patience_seconds=0.0,
         )
         self.loop = JobLoop(home.states, self.launcher, job_steps, clock, self.spawn)
