@@ -74,6 +74,11 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
         baseline_statistics=request.baseline_statistics,
         baseline_constraints=request.baseline_constraints,
         violations=violations,
+        matching={
+            each.name: found.columns[each.name].tally.matching(each.kind)
+            for each in baseline.constraints.features
+            if each.name in found.columns
+        },
         drifts=drifts,
         offenders=offenders_of(
             violations, found, baseline.constraints, baseline.features, request.files, plan

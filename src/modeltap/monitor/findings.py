@@ -20,7 +20,8 @@ class Offender:
 class Findings:
     """The documents of one analysis, and what lies behind them.
 
-    A baseline run has neither baseline nor violations. `offenders` holds, for a violation's feature
+    A baseline run has neither baseline nor violations. `matching`: the share of a column's present
+    values that fit the baseline's type. `offenders` holds, for a violation's feature
     and check, up to ten of its records; of a drift those where the distributions differ most.
     """
 
@@ -31,6 +32,7 @@ class Findings:
     baseline_statistics: Document | None = None
     baseline_constraints: Document | None = None
     violations: tuple[Violation, ...] = ()
+    matching: Mapping[str, float] = field(default_factory=dict)
     drifts: tuple[Drift, ...] = ()
     offenders: Mapping[tuple[str, str], tuple[Offender, ...]] = field(default_factory=dict)
     window: tuple[str, str] | None = None  # ISO 8601, UTC: from, to

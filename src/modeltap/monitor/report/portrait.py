@@ -33,7 +33,8 @@ class Side:
 class Portrait:
     """A column of the current data; of the baseline what is known.
 
-    `simple`: the judged distance before the Robust correction, where there is one.
+    `matching`: the share of present values that are of the expected type. `simple`: the judged
+    distance before the Robust correction, where there is one.
     """
 
     name: str
@@ -41,13 +42,15 @@ class Portrait:
     baseline: Side | None
     shares: Shares | None
     expected_kind: str | None
+    matching: float
     drift: Drift | None
     simple: float | None
     violations: tuple[Violation, ...]
 
     @property
-    def kind_differs(self) -> bool:
-        return self.expected_kind not in (None, self.current.kind)
+    def mismatched(self) -> float:
+        """Give the share of values that are not of the expected type."""
+        return 1.0 - self.matching
 
     @property
     def taken_off(self) -> float:
@@ -117,6 +120,7 @@ def _portraits(findings: Findings) -> Iterator[Portrait]:
             baseline.get(name),
             shares_of(ours[name], theirs.get(name)),
             str(expected[name].kind) if name in expected else None,
+            findings.matching.get(name, 1.0),
             drift,
             _simple(drift, expected.get(name), ours[name], theirs.get(name)),
             tuple(violations.get(name, ())),
