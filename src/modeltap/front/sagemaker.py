@@ -1,4 +1,5 @@
-"""SageMaker: models, endpoint configs, endpoints and their tags; jobs are in `jobs.py`.
+"""SageMaker: models, endpoint configs, endpoints and their tags; jobs are in `jobs.py`, what
+monitors in `monitoring.py`.
 
 An operation only checks and writes what is asked for; `control.reconcile` makes it so, and is woken
 after each write. What the kinds have in common stands in `kinds.py`; here are the operations with a
@@ -43,7 +44,9 @@ from modeltap.front.app import Call, Operation, Service
 from modeltap.front.endpoint_description import describe_endpoint
 from modeltap.front.jobs import WAKING as JOBS
 from modeltap.front.jobs import Jobs
-from modeltap.front.kinds import CONFIG, ENDPOINT, HOSTED, KINDS, MODEL, Kind, Resources
+from modeltap.front.kinds import CONFIG, DELETABLE, ENDPOINT, KINDS, MODEL, Kind, Resources
+from modeltap.front.monitoring import WAKING as MONITORING
+from modeltap.front.monitoring import Monitoring
 from modeltap.front.refusals import (
     check_capacities,
     check_deployment,
@@ -84,7 +87,8 @@ def sagemaker_service(
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     jobs = Jobs(resources, wake_jobs, jobs_max)
-    return Service(model, sagemaker.operations() | jobs.operations())
+    monitoring = Monitoring(resources)
+    return Service(model, sagemaker.operations() | jobs.operations() | monitoring.operations())
 
 
 _Function = Callable[[Document], Document]
@@ -324,7 +328,7 @@ def _of_kind(
 ALIKE: Mapping[str, Callable[[Resources, Document], Document]] = {
     **{f"Describe{kind.member}": _of_kind(Resources.describe, kind) for kind in KINDS},
     **{f"List{kind.member}s": _of_kind(Resources.list, kind) for kind in KINDS},
-    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in HOSTED},
+    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in DELETABLE},
     "AddTags": Resources.add_tags,
     "ListTags": Resources.list_tags,
     "DeleteTags": Resources.delete_tags,
@@ -342,4 +346,4 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS})
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *MONITORING})

@@ -18,7 +18,7 @@ import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -82,6 +82,7 @@ class Query:
     descending: bool = True
     limit: int = 10
     next_token: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)  # of the status document: equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +259,8 @@ def _filters(query: Query) -> Iterator[ColumnElement[bool]]:
         yield columns.key.contains(query.name_contains.lower(), autoescape=True)
     if query.status is not None:
         yield _status_column(query.status_member) == query.status
+    for member, value in query.members.items():
+        yield _status_column(member) == value
     for column, after, before in (
         (columns.created_ns, query.created_after_ns, query.created_before_ns),
         (columns.modified_ns, query.modified_after_ns, query.modified_before_ns),
