@@ -119,6 +119,14 @@ class Durability(StrEnum):
     STRICT = "strict"  # the same, and it is not given without
 
 
+class CatchUp(StrEnum):
+    """Which runs of a schedule are made up for that were due while the server was down."""
+
+    RUN = "run"  # each
+    SKIP = "skip"  # none
+    LATEST = "latest"  # the newest
+
+
 Told = Callable[[bool], None]
 """Hears once whether what it waited for is durable."""
 
