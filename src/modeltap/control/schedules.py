@@ -36,7 +36,6 @@ NEVER = Ran(0, 0)
 class ScheduleStatus(StrEnum):
     PENDING = "Pending"
     SCHEDULED = "Scheduled"
-    FAILED = "Failed"
     STOPPED = "Stopped"
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from botocore.model import ServiceModel
 
 from modeltap.clock import Clock, utc
-from modeltap.control import definitions, jobs
+from modeltap.control import definitions, jobs, schedules
 from modeltap.errors import (
     ModeltapError,
     ResourceExists,
@@ -64,6 +64,11 @@ def _endpoint_status(resource: Resource) -> Document:
     return {"EndpointStatus": resource.status["EndpointStatus"]}
 
 
+def _schedule_status(resource: Resource) -> Document:
+    """Give the form that was sent last, and what a summary has of it."""
+    return {name: value for name, value in resource.status.items() if value is not None}
+
+
 MODEL = Kind("model", "Model", "model")
 CONFIG = Kind("endpoint-config", "EndpointConfig", "endpoint configuration")
 ENDPOINT = Kind("endpoint", "Endpoint", "endpoint", _endpoint_status, "EndpointStatus")
@@ -80,8 +85,17 @@ DATA_QUALITY = Kind(
     summary="MonitoringJobDefinition",
     filtered=("EndpointName",),
 )
+SCHEDULE = Kind(
+    schedules.KIND,
+    "MonitoringSchedule",
+    "monitoring schedule",
+    _schedule_status,
+    schedules.STATUS_MEMBER,
+    monitors=True,
+    filtered=("EndpointName", "MonitoringJobDefinitionName", "MonitoringTypeEquals"),
+)
 DELETABLE = (MODEL, CONFIG, ENDPOINT, DATA_QUALITY)
-KINDS = (*DELETABLE, PROCESSING_JOB)
+KINDS = (*DELETABLE, PROCESSING_JOB, SCHEDULE)
 
 _FILTERS = {
     "created_after_ns": "CreationTimeAfter",
@@ -216,9 +230,7 @@ def _summary(kind: Kind, named: str, resource: Resource, members: Mapping[str, A
 
 def _query(kind: Kind, params: Document) -> Query:
     times: dict[str, Any] = {
-        field: _nanoseconds(params[member])
-        for field, member in _FILTERS.items()
-        if member in params
+        field: nanoseconds(params[member]) for field, member in _FILTERS.items() if member in params
     }
     return Query(
         kind.kind,
@@ -238,5 +250,6 @@ def _query(kind: Kind, params: Document) -> Query:
     )
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds(moment: datetime) -> int:
+    """Give a time of a request as ours."""
     return (moment - EPOCH) // timedelta(microseconds=1) * 1000

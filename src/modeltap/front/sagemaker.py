@@ -34,6 +34,7 @@ from modeltap.control.fleets import (
     retaining,
 )
 from modeltap.control.lifecycle import IN_PROGRESS, Event, IllegalStep
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import (
     ObjectStoreError,
     ResourceLimitExceeded,
@@ -45,7 +46,7 @@ from modeltap.front.endpoint_description import describe_endpoint
 from modeltap.front.jobs import WAKING as JOBS
 from modeltap.front.jobs import Jobs
 from modeltap.front.kinds import CONFIG, DELETABLE, ENDPOINT, KINDS, MODEL, Kind, Resources
-from modeltap.front.monitoring import WAKING as MONITORING
+from modeltap.front.monitoring import OPERATIONS as MONITORING
 from modeltap.front.monitoring import Monitoring
 from modeltap.front.refusals import (
     check_capacities,
@@ -71,6 +72,8 @@ def sagemaker_service(
     exists: Exists,
     wake: Callable[[], None],
     wake_jobs: Callable[[], None],
+    wake_schedules: Callable[[], None],
+    schedules: Schedules,
     stopped: Stopped,
     *,
     instances_max: int,
@@ -78,7 +81,7 @@ def sagemaker_service(
     durability: Durability,
 ) -> Service:
     """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written,
-    `wake_jobs` after jobs.
+    `wake_jobs` after jobs, `wake_schedules` after schedules.
 
     `instances_max` bounds the instances of all endpoints together, `jobs_max` the jobs that run at
     once; `durability` is that of the endpoints whose config has no tag that says it.
@@ -87,7 +90,7 @@ def sagemaker_service(
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     jobs = Jobs(resources, wake_jobs, jobs_max)
-    monitoring = Monitoring(resources)
+    monitoring = Monitoring(resources, schedules, wake_schedules)
     return Service(model, sagemaker.operations() | jobs.operations() | monitoring.operations())
 
 
