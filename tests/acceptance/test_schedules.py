@@ -1,6 +1,8 @@
 """Schedules through real clients, the SDKs and boto3, over an endpoint with traffic."""
 
 import json
+import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -177,3 +179,29 @@ def test_an_empty_window_has_awss_text(house: House) -> None:
     assert told["MonitoringExecutionStatus"] == "Failed"
     assert told["FailureReason"].startswith("Job inputs had no data")
     assert "ProcessingJobArn" not in told
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.5, 1.2, 1.8])
+def test_control_killed_in_the_middle_makes_one_report(house: House, seconds: float) -> None:
+    name = f"Killed-{str(seconds).replace('.', '-')}"
+    (control,) = house.server.processes("control")
+    house.sagemaker.create_monitoring_schedule(**inline(name))
+    time.sleep(seconds)
+    os.kill(control, signal.SIGKILL)
+    assert until(lambda: house.server.processes("control") not in ([], [control]))
+    told = ended(house, name)
+    assert told["MonitoringExecutionStatus"] == "Completed", told
+    runs = house.sagemaker.list_monitoring_executions(MonitoringScheduleName=name)
+    assert len(runs["MonitoringExecutionSummaries"]) == 1
+    arn = f"monitoring-schedule/{name.lower()}"
+    mine = [each for each in monitoring_jobs(house) if each["MonitoringScheduleArn"].endswith(arn)]
+    assert len(mine) == 1
+
+
+def monitoring_jobs(house: House) -> list[dict[str, Any]]:
+    query = {"NameContains": "model-monitoring-", "MaxResults": 100}
+    names = [
+        each["ProcessingJobName"]
+        for each in house.sagemaker.list_processing_jobs(**query)["ProcessingJobSummaries"]
+    ]
+    return [house.sagemaker.describe_processing_job(ProcessingJobName=name) for name in names]
