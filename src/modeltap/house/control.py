@@ -20,13 +20,17 @@ from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import standing, stopped
+from modeltap.capture.undelivered import ask_seal, undelivered
 from modeltap.control.capturez import capturez
+from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
 from modeltap.control.launching import Ensure, Launching
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
+from modeltap.control.schedule_loop import ScheduleLoop
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.iam import iam_service
@@ -58,11 +62,16 @@ async def serve(process: Process) -> None:
     tasks = Tasks(process)
     environments = Environments(layout.environments)
     ensure, logbook = _ensure(environments), Logbook(layout.logs)
-    reconciler = _reconciler(process, store, stores, ensure, logbook, tasks)
+    publisher = Publisher(layout.routing, layout.gateways, clock)
+    reconciler = _reconciler(process, store, stores, ensure, publisher, logbook, tasks)
     jobs = _jobs(process, store, stores, ensure, logbook, tasks)
     partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
+    schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
+    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
+    view = CaptureView(*looks, publisher.in_flight)
+    runs = _runs(process, store, stores, schedules, view, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
             store,
@@ -71,6 +80,8 @@ async def serve(process: Process) -> None:
             _exists(stores),
             reconciler.wake,
             jobs.wake,
+            runs.wake,
+            schedules,
             partial(stopped, rings),
             instances_max=settings.instances_max,
             jobs_max=settings.processing_jobs_max,
@@ -84,6 +95,7 @@ async def serve(process: Process) -> None:
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
     tasks.spawn(jobs.run())
+    tasks.spawn(runs.run())
     pages = _pages(process, partial(standing, inventory, rings), rings)
     metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
@@ -124,6 +136,7 @@ def _reconciler(
     store: Store,
     stores: Stores,
     ensure: Ensure,
+    publisher: Publisher,
     logbook: Logbook,
     tasks: Tasks,
 ) -> Reconciler:
@@ -148,7 +161,7 @@ def _reconciler(
         store,
         launcher,
         launching,
-        Publisher(layout.routing, layout.gateways, clock),
+        publisher,
         logbook,
         clock,
         tasks.spawn,
@@ -186,6 +199,34 @@ def _jobs(
         },
     )
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
+
+
+def _runs(
+    process: Process,
+    store: Store,
+    stores: Stores,
+    schedules: Schedules,
+    view: CaptureView,
+    wake_jobs: Callable[[], None],
+    tasks: Tasks,
+) -> ScheduleLoop:
+    settings, clock = process.settings, process.clock
+    steps = ExecutionSteps(
+        store,
+        schedules.executions,
+        JobStates(store, clock),
+        stores.at,
+        view,
+        clock,
+        settings.partition,
+        Bounds(
+            settings.monitor_grace_seconds,
+            settings.invocation_seconds_max,
+            settings.processing_jobs_max,
+        ),
+        wake_jobs,
+    )
+    return ScheduleLoop(schedules, steps, clock, tasks.spawn)
 
 
 def _ensure(environments: Environments) -> Ensure:

@@ -3,7 +3,7 @@
 Only types that SQLite and PostgreSQL both have; times are integers, nanoseconds since the epoch.
 """
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table
+from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(
@@ -36,4 +36,23 @@ TAGS = Table(
     Column("arn", String(512), primary_key=True),
     Column("key", String(128), primary_key=True),
     Column("value", String(256), nullable=False),
+)
+
+EXECUTIONS = Table(
+    "executions",
+    METADATA,
+    Column("schedule_id", String(36), primary_key=True),  # a name may be used again: this is not
+    Column("scheduled_ns", BigInteger, primary_key=True),
+    Column("schedule", String(63), nullable=False),
+    Column("key", String(63), nullable=False, index=True),  # the schedule's name in lower case
+    Column("endpoint", String(63), nullable=False),
+    Column("definition", String(63), nullable=True),  # the job definition's name, if it has one
+    Column("monitoring_type", String(32), nullable=False),
+    Column("status", String(32), nullable=False, index=True),
+    Column("job", String(63), nullable=True),
+    Column("failure", Text, nullable=True),
+    Column("spec", DOCUMENT, nullable=False),  # what runs, as it was when it was due
+    Column("version", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
 )
