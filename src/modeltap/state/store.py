@@ -212,6 +212,9 @@ class Store:
         with self._guarded(), self._engine.connect() as connection:
             yield connection
 
+    reading, writing = _reading, _writing
+    """For the modules of other tables: `points`, `alarms`."""
+
     @contextmanager
     def _guarded(self) -> Iterator[None]:
         try:
