@@ -131,6 +131,9 @@ class Settings(BaseSettings):
         2048 * MIB,
         description="memory of an analysis, bytes; beyond half of it, files are sketched",
     )
+    metrics_retention_days: int = Field(
+        15, description="for which points of metrics are kept, days", ge=1
+    )
     body_bytes_max: int = Field(
         25 * MIB, description="largest request body of an invocation, bytes"
     )
