@@ -189,11 +189,12 @@ class JobSteps:
         await self._launcher.clear(job.name)
 
     async def _take_metrics(self, job: Job) -> None:
-        ml, tell = self._launcher.ml(job.name), partial(self.tell, job)
         try:
-            await asyncio.to_thread(self._metrics.take, job, ml, tell)
+            told = await asyncio.to_thread(self._metrics.take, job, self._launcher.ml(job.name))
         except OSError as error:
-            tell(f"metrics: the files are unreadable: {error}")
+            told = [f"metrics: the files are unreadable: {error}"]
+        for line in told:
+            self.tell(job, line)
 
     async def _outcome(self, job: Job) -> Outcome:
         stand = self._launcher.stand(job.name)

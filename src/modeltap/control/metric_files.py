@@ -16,7 +16,7 @@ concluded. Who is killed between and finishes the job again finds the mark.
 import os
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -56,16 +56,18 @@ class MetricFiles:
         self._points = points
         self._clock = clock
 
-    def take(self, job: Job, ml: Path, tell: Callable[[str], None]) -> None:
-        """Take a job's metrics, once. Raise `StateUnusable`, `OSError`."""
-        data = b"".join(_contents(ml / FOLDER, tell))
+    def take(self, job: Job, ml: Path) -> list[str]:
+        """Take a job's metrics, once; give what its log is to be told.
+
+        Raise `StateUnusable`, `OSError`.
+        """
+        data, told = _contents(ml / FOLDER)
         if not data.strip():
-            return
+            return told
         now = self._clock.now_ns()
         taken = points_of(data, _default_time(job, now), now)
-        if self._points.put(taken.points, job.arn, now):
-            for line in _told(taken):
-                tell(line)
+        new = self._points.put(taken.points, job.arn, now)
+        return [*told, *_told(taken)] if new else []
 
 
 def points_of(data: bytes, default_ns: int, now_ns: int) -> Taken:
@@ -148,16 +150,20 @@ def _default_time(job: Job, now_ns: int) -> int:
 # ---------------------------------------------------------------- files, and what is told
 
 
-def _contents(folder: Path, tell: Callable[[str], None]) -> Iterator[bytes]:
-    """Give what is in the files, as far as they fit. Links and pipes are no files."""
+def _contents(folder: Path) -> tuple[bytes, list[str]]:
+    """Read the files, as far as they fit, and tell of what does not. Links and pipes are none."""
+    read: list[bytes] = []
     left = BYTES_MAX
     for path in _files(folder):
         data = read_bytes(path, left + 1)
-        if len(data) > left:
-            tell(f"metrics: {path.name} and what follows was left out: more than {BYTES_MAX} bytes")
-            return
         left -= len(data)
-        yield data + b"\n"
+        if left < 0:
+            rest = (
+                f"metrics: {path.name} and what follows was left out: more than {BYTES_MAX} bytes"
+            )
+            return b"\n".join(read), [rest]
+        read.append(data)
+    return b"\n".join(read), []
 
 
 def _files(folder: Path) -> list[Path]:

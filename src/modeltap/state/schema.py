@@ -65,8 +65,8 @@ POINTS = Table(
     "points",
     METADATA,
     Column("metric", Integer, primary_key=True, autoincrement=False),
+    Column("minute", Integer, primary_key=True, autoincrement=False),  # since the epoch
     Column("unit", String(32), primary_key=True),
-    Column("minute", Integer, primary_key=True),  # since the epoch
     Column("samples", Double, nullable=False),
     Column("total", Double, nullable=False),
     Column("least", Double, nullable=False),

@@ -116,7 +116,7 @@ class World:
     def take(self, name: str = "Job", **variables: str) -> None:
         files = MetricFiles(self.points, SimulatedClock())
         job = Job(name, f"arn:{name}", {"Environment": variables}, JobStatus.IN_PROGRESS, 0)
-        files.take(job, self.ml, self.told.append)
+        self.told += files.take(job, self.ml)
 
     def found(self) -> list[tuple[str, int, float]]:
         """Give name, age in minutes and samples of every point."""

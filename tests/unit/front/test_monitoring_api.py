@@ -2,27 +2,20 @@
 
 import datetime as dt
 import gzip
-import http.client
 import itertools
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import quote
 
 import pytest
-from botocore.auth import SigV4Auth
-from botocore.awsrequest import AWSRequest, HeadersDict
-from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
-from botocore.parsers import create_parser
-from botocore.serialize import create_serializer
-from sagemaker_server import KEY_ID, PARTITION, SECRET, World, serving
+from sagemaker_server import KEY_ID, SECRET, World, serving
 
 from modeltap.clock import SystemClock, utc
 from modeltap.control.metric_beat import MetricBeat
 from modeltap.front import monitoring
 from modeltap.state.alarms import Alarms
 from modeltap.state.points import Points
-from modeltap.wire import catalog
+from old_cloudwatch import OldClient
 
 NAMESPACE = itertools.count()
 CHURN = [{"Name": "Endpoint", "Value": "churn"}]
@@ -53,48 +46,13 @@ def minute(back: int) -> dt.datetime:
     return now().replace(second=0, microsecond=0) - back * MINUTE
 
 
-class OldClient:
-    """What boto3 was up to 1.35: the query protocol, by botocore's own serializer and parser."""
-
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._model = catalog.service("cloudwatch", "query")
-
-    def __getattr__(self, snake: str) -> Any:
-        name = "".join(part.capitalize() for part in snake.split("_"))
-        return lambda **params: self._call(name, params)
-
-    def _call(self, name: str, params: dict[str, Any]) -> Any:
-        operation = self._model.operation_model(name)
-        request = create_serializer("query").serialize_to_request(params, operation)
-        body = "&".join(
-            f"{key}={quote(str(value), safe='')}" for key, value in request["body"].items()
-        )
-        response = self.post(body.encode(), {"Content-Type": "application/x-www-form-urlencoded"})
-        parsed = create_parser("query").parse(response, operation.output_shape)
-        if response["status_code"] >= 400:
-            raise ClientError(parsed, name)
-        return parsed
-
-    def post(self, body: bytes, headers: dict[str, str]) -> dict[str, Any]:
-        request = AWSRequest("POST", f"http://127.0.0.1:{self._port}/", headers, body)
-        SigV4Auth(Credentials(KEY_ID, SECRET), "monitoring", PARTITION.region).add_auth(request)
-        connection = http.client.HTTPConnection("127.0.0.1", self._port)
-        connection.request("POST", "/", body, dict(request.headers.items()))
-        answer = connection.getresponse()
-        found = {
-            "status_code": answer.status,
-            "headers": HeadersDict(dict(answer.getheaders())),
-            "body": answer.read(),
-            "context": {},
-        }
-        connection.close()
-        return found
+def old(server: World) -> OldClient:
+    return OldClient(server.port, KEY_ID, SECRET)
 
 
 @pytest.fixture(params=["json", "query"])
 def client(request: pytest.FixtureRequest, server: World) -> Any:
-    return server.client("cloudwatch") if request.param == "json" else OldClient(server.port)
+    return server.client("cloudwatch") if request.param == "json" else old(server)
 
 
 def refused(code: str, words: str) -> Any:
@@ -300,7 +258,7 @@ def test_numbers_that_are_none_are_refused_in_the_query_protocol(
 ) -> None:
     for value in (float("nan"), float("inf")):
         with refused("InvalidParameterValue", "Value: must be a number"):
-            OldClient(server.port).put_metric_data(
+            old(server).put_metric_data(
                 Namespace=namespace, MetricData=[{"MetricName": "m", "Value": value}]
             )
 
@@ -481,4 +439,4 @@ def test_alarms_and_their_history_in_pages(cloudwatch: Any, namespace: str) -> N
 )
 def test_packed_bodies_are_unpacked_within_bounds(server: World, body: bytes, status: int) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded", "Content-Encoding": "gzip"}
-    assert OldClient(server.port).post(body, headers)["status_code"] == status
+    assert old(server).post(body, headers)["status_code"] == status

@@ -52,12 +52,12 @@ def _points() -> None:
     op.create_table(
         "points",
         sa.Column("metric", sa.Integer(), nullable=False),
-        sa.Column("unit", sa.String(32), nullable=False),
         sa.Column("minute", sa.Integer(), nullable=False),
+        sa.Column("unit", sa.String(32), nullable=False),
         sa.Column("samples", sa.Double(), nullable=False),
         sa.Column("total", sa.Double(), nullable=False),
         sa.Column("least", sa.Double(), nullable=False),
         sa.Column("most", sa.Double(), nullable=False),
-        sa.PrimaryKeyConstraint("metric", "unit", "minute", name="pk_points"),
+        sa.PrimaryKeyConstraint("metric", "minute", "unit", name="pk_points"),
     )
     op.create_index("ix_points_minute", "points", ["minute"])
