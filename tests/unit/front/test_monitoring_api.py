@@ -378,13 +378,16 @@ def found(answer: Any) -> Any:
     return answer["MetricDataResults"]
 
 
-def test_many_metrics_in_one_packed_call_and_in_pages(cloudwatch: Any, namespace: str) -> None:
-    """Beyond 10 KiB botocore packs the body of PutMetricData."""
-    data = [{"MetricName": f"m{n}", "Value": 1.0} for n in range(501)]
-    cloudwatch.put_metric_data(Namespace=namespace, MetricData=data)
-    first = cloudwatch.list_metrics(Namespace=namespace)
-    rest = cloudwatch.list_metrics(Namespace=namespace, NextToken=first["NextToken"])
-    assert (len(first["Metrics"]), len(rest["Metrics"])) == (500, 1)
+def test_many_metrics_in_one_call_and_in_pages(client: Any, namespace: str) -> None:
+    """Beyond 10 KiB boto3 packs the body of PutMetricData."""
+    data = [
+        {"MetricName": f"m{n}", "Value": 1.0, "Dimensions": CHURN, "Timestamp": minute(1)}
+        for n in range(1000)
+    ]
+    client.put_metric_data(Namespace=namespace, MetricData=data)
+    first = client.list_metrics(Namespace=namespace)
+    rest = client.list_metrics(Namespace=namespace, NextToken=first["NextToken"])
+    assert (len(first["Metrics"]), len(rest["Metrics"])) == (500, 500)
     assert "NextToken" not in rest
 
 
