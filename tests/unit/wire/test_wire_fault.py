@@ -135,4 +135,4 @@ def test_cloudwatch_has_one_code_in_both_of_its_protocols() -> None:
             found = dict(answer.headers).get(b"x-amzn-query-error")
             kind = b"Receiver" if answer.status >= 500 else b"Sender"
             assert found == (code.encode() + b";" + kind if protocol == "json" else None)
-            assert code.encode() in answer.body
+            assert isinstance(answer.body, bytes) and code.encode() in answer.body
