@@ -176,5 +176,6 @@ def _simple(
     if current.sketch and baseline.sketch:
         return distance.numerical(current.sketch, baseline.sketch, drift.dialect, robust=False)
     if current.categories and baseline.categories:
-        return distance.categorical(current.categories, baseline.categories, robust=False)
+        total = sum(current.categories.values())
+        return distance.categorical(current.categories, baseline.categories, total, robust=False)
     return None
