@@ -22,7 +22,8 @@ from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import standing, stopped
 from modeltap.control.capturez import capturez
 from modeltap.control.job_loop import JobLoop
-from modeltap.control.job_steps import JobStates, JobSteps
+from modeltap.control.job_states import JobStates
+from modeltap.control.job_steps import JobSteps
 from modeltap.control.launching import Ensure, Launching
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
