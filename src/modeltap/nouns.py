@@ -360,3 +360,6 @@ def endpoint_log_group(endpoint: str) -> str:
 
 PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 """The log group of all processing jobs; their streams begin with the job's name and a slash."""
+
+TRANSFORM_LOG_GROUP = "/aws/sagemaker/TransformJobs"
+"""The same of transform jobs."""

@@ -94,7 +94,12 @@ class Job:
 
     @property
     def log_stream(self) -> str:
-        """Name the stream of its one host, as SageMaker does."""
+        """Name the stream of a processing job's one host, as SageMaker does.
+
+        A transform job's instances have streams of their own, which sort before this one.
+        """
+        if self.kind == TRANSFORM:
+            return f"{self.name}/modeltap"
         return f"{self.name}/algo-1-{self.created_ns // 1_000_000}"
 
     @property

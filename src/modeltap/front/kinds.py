@@ -55,8 +55,16 @@ ENDPOINT = Kind("endpoint", "Endpoint", "endpoint", _endpoint_status, "EndpointS
 PROCESSING_JOB = Kind(
     jobs.KIND, "ProcessingJob", "processing job", describe_job, jobs.STATUS_MEMBER, runs=True
 )
+TRANSFORM_JOB = Kind(
+    jobs.TRANSFORM,
+    "TransformJob",
+    "transform job",
+    describe_job,
+    jobs.STATUS_MEMBERS[jobs.TRANSFORM],
+    runs=True,
+)
 HOSTED = (MODEL, CONFIG, ENDPOINT)
-KINDS = (*HOSTED, PROCESSING_JOB)
+KINDS = (*HOSTED, PROCESSING_JOB, TRANSFORM_JOB)
 
 _FILTERS = {
     "created_after_ns": "CreationTimeAfter",

@@ -50,6 +50,8 @@ from modeltap.front.refusals import (
     check_endpoint_config,
     check_model,
 )
+from modeltap.front.transforms import WAKING as TRANSFORMS
+from modeltap.front.transforms import Transforms
 from modeltap.nouns import Document, Durability, HttpResponse, Partition
 from modeltap.state.store import Resource, Store
 from modeltap.wire.catalog import service
@@ -68,6 +70,7 @@ def sagemaker_service(
     exists: Exists,
     wake: Callable[[], None],
     wake_jobs: Callable[[], None],
+    wake_transforms: Callable[[], None],
     stopped: Stopped,
     *,
     instances_max: int,
@@ -75,16 +78,19 @@ def sagemaker_service(
     durability: Durability,
 ) -> Service:
     """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written,
-    `wake_jobs` after jobs.
+    `wake_jobs` and `wake_transforms` after jobs.
 
-    `instances_max` bounds the instances of all endpoints together, `jobs_max` the jobs that run at
-    once; `durability` is that of the endpoints whose config has no tag that says it.
+    `instances_max` bounds the instances of all endpoints together, and those of all transform jobs;
+    `jobs_max` the processing jobs that run at once; `durability` is that of the endpoints whose
+    config has no tag that says it.
     """
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     jobs = Jobs(resources, wake_jobs, jobs_max)
-    return Service(model, sagemaker.operations() | jobs.operations())
+    transforms = Transforms(resources, wake_transforms, instances_max)
+    operations = sagemaker.operations() | jobs.operations() | transforms.operations()
+    return Service(model, operations)
 
 
 _Function = Callable[[Document], Document]
@@ -342,4 +348,4 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS})
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *TRANSFORMS})

@@ -82,6 +82,7 @@ def app(world: World) -> AwsApp:
             exists=world.exists,
             wake=world.wake,
             wake_jobs=world.wake,
+            wake_transforms=world.wake,
             stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
             jobs_max=JOBS_MAX,
