@@ -7,9 +7,9 @@ the last one was killed (`transform_files`).
 """
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 from modeltap.clock import Clock
 from modeltap.control.job_states import JobStates
@@ -66,7 +66,7 @@ class TransformLoop:
         if busy and hand is not None and (hand.ends or not ends):
             return
         running = hand.task if busy and hand is not None else None
-        work = self._end(job, running) if ends else self._see_through(job)
+        work = partial(self._end, job, running) if ends else partial(self._see_through, job)
         self._hands[job.name] = _Hand(ends, self._spawn(self._guarded(work)))
 
     async def _see_through(self, job: Job) -> None:
@@ -83,9 +83,9 @@ class TransformLoop:
         if fresh is not None and fresh.status in ACTIVE:
             await self._steps.conclude(job, Outcome(JobEvent.STOPPED))
 
-    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await work
+            await work()
         except (StateUnusable, OSError) as error:
             emit(JobTurnFailed(str(error)))  # the next second tries again
         else:

@@ -13,10 +13,11 @@ A run can be cancelled or killed anywhere and taken again (`transform_files`).
 import asyncio
 import hashlib
 from collections import deque
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Coroutine, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from modeltap.clock import Clock
 from modeltap.control.job_states import JobStates
@@ -166,6 +167,8 @@ class TransformSteps:
         work = self._work(terms, files)
         failures: Failures = {}
 
+        broken: list[Exception] = []
+
         async def lane() -> None:
             try:
                 one = Lane(await crew.join(), crew, terms, links, self._clock)
@@ -176,20 +179,30 @@ class TransformSteps:
                     except ObjectFailed as error:
                         failures[number] = error
                         self._tell_failed(job, items[number], error)
-            except BaseException:
-                left.clear()  # it is over for all
-                raise
+            except Exception as error:  # border: raised again below, in the job's own task
+                broken.append(error)
+                left.clear()
 
         try:
-            lanes = [lane() for _ in range(min(terms.instances, len(left)))]
-            came = await asyncio.gather(*lanes, return_exceptions=True)
+            await self._together([lane() for _ in range(min(terms.instances, len(left)))])
         finally:
             sweep.cancel()
             links.close()
-        for each in came:
-            if isinstance(each, BaseException):
-                raise each
+        if broken:
+            raise broken[0]
         return failures
+
+    async def _together(self, lanes: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Run lanes to their ends; who is cancelled meanwhile waits until they are gone."""
+        tasks = [self._spawn(each) for each in lanes]
+        try:
+            if tasks:
+                await asyncio.wait(tasks)
+        except asyncio.CancelledError:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            raise
 
     def _work(self, terms: Terms, files: TransformFiles) -> ObjectTransform:
         return ObjectTransform(

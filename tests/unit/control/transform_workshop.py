@@ -9,6 +9,7 @@ import asyncio
 import types
 from collections import Counter
 from collections.abc import Callable, Coroutine, Generator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -70,11 +71,14 @@ class Models:
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self._writers.setdefault(order.id, []).append(writer)
-            await self._serve(order.id, reader, writer)
+            with suppress(asyncio.CancelledError, OSError):  # its loop ends
+                await self._serve(order.id, reader, writer)
 
         path = self._folder / f"{order.id}.sock"
         with short_path(path) as name:
-            self._running[order.id] = await asyncio.start_unix_server(serve, name)
+            server = await asyncio.start_unix_server(serve, name, start_serving=False)
+            self._running[order.id] = server  # known before a cancel can come
+            await server.start_serving()
         return Instance(order.id, f"unix:{path}")
 
     async def probe(self, instance: str, seconds_max: float) -> bool:
@@ -250,6 +254,7 @@ class Control:
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
         task = asyncio.get_running_loop().create_task(self._stepped(work))
+        task.add_done_callback(lambda _: work.close())  # it may never have begun
         self.tasks.add(task)
         return task
 
