@@ -41,9 +41,18 @@ VARIANT = "AllTraffic"
 
 
 class ObjectFailed(Exception):
-    """An object cannot be transformed, but others may be. `said`: the model's own words, if any."""
+    """An object cannot be transformed, but others may be. `whose` error it is, as AWS says it."""
 
-    def __init__(self, why: str, said: bytes = b"") -> None:
+    whose = "ClientError"
+    said = b""  # the model's own words, if any
+
+
+class ModelFailed(ObjectFailed):
+    """It is the model that cannot."""
+
+    whose = "AlgorithmError"
+
+    def __init__(self, why: str, said: bytes) -> None:
         super().__init__(why)
         self.said = said
 
@@ -140,6 +149,7 @@ class Crew:
 class Asked:
     """A request in flight."""
 
+    instance: str
     told: "asyncio.Future[Answer | HouseError]"
     flight: Cancellable
 
@@ -161,6 +171,10 @@ class Lane:
         self._links = links
         self._clock = clock
 
+    async def ready(self) -> None:
+        """Have an instance that lives. Raise `LaunchFailed`."""
+        self._instance = await self._crew.replaced(self._instance)
+
     def ask(self, batch: Batch) -> Asked:
         """Send a batch."""
         told: asyncio.Future[Answer | HouseError] = asyncio.get_running_loop().create_future()
@@ -177,7 +191,8 @@ class Lane:
             accept=self._terms.accept,
             received_ns=self._clock.now_ns(),
         )
-        return Asked(told, self._links.send(self._instance, invocation, done))
+        flight = self._links.send(self._instance, invocation, done)
+        return Asked(self._instance.id, told, flight)
 
     async def answer(self, batch: Batch, asked: Asked) -> Answer:
         """Wait for a batch's answer, and ask again where that may help.
@@ -193,9 +208,10 @@ class Lane:
                     return outcome
                 if found is not None and not (found.again and left):
                     said = outcome.body if isinstance(outcome, Answer) else b""
-                    raise ObjectFailed(f"{batch.title}: {found.why}", said)
-                await self._clock.sleep(RETRY_SECONDS)
-                self._instance = await self._crew.replaced(self._instance)
+                    raise ModelFailed(f"{batch.title}: {found.why}", said)
+                if asked.instance == self._instance.id:  # else it was lost with an instance
+                    await self._clock.sleep(RETRY_SECONDS)
+                    await self.ready()
                 asked = self.ask(batch)
         finally:
             asked.cancel()

@@ -78,8 +78,8 @@ class TransformSteps:
 
     async def begin(self) -> None:
         """End the instances that an earlier control left: their jobs launch their own."""
-        for each in await self._launcher.adopt():
-            await self._launcher.stop(each.instance.id)
+        left = await self._launcher.adopt()
+        await asyncio.gather(*(self._launcher.stop(each.instance.id) for each in left))
 
     async def run(self, job: Job) -> Outcome:
         """Take a job to its end. Raise `StateUnusable`."""
@@ -174,6 +174,7 @@ class TransformSteps:
                 one = Lane(await crew.join(), crew, terms, links, self._clock)
                 while left:
                     number = left.popleft()
+                    await one.ready()
                     try:
                         await work.transform(number, items[number], one)
                     except ObjectFailed as error:
@@ -274,11 +275,10 @@ def _distinct(items: Sequence[Item]) -> list[Item]:
 def _reason(job: Job, items: Sequence[Item], failures: Failures) -> str:
     number = min(failures)
     more = f" So it was with {len(failures) - 1} objects more." if len(failures) > 1 else ""
-    whose = "AlgorithmError" if failures[number].said else "ClientError"
     return (
-        f"{whose}: {items[number].uri}: {failures[number]}.{more} What went wrong: modeltap logs "
-        f"--job {job.name}. The other objects have their outputs; mend this, and create a job "
-        "under another name."
+        f"{failures[number].whose}: {items[number].uri}: {failures[number]}.{more} What went "
+        f"wrong: modeltap logs --job {job.name}. The other objects have their outputs; mend this, "
+        "and create a job under another name."
     )
 
 

@@ -196,6 +196,17 @@ def test_an_instance_that_dies_is_replaced(home: Home) -> None:
     assert len(home.models.launched) == 2
 
 
+def test_an_instance_that_died_costs_one_object_where_nothing_is_tried_again(home: Home) -> None:
+    home.put("in/a", b"die\n")
+    home.put("in/b", b"1\n")
+    home.create(ModelClientConfig={"InvocationsMaxRetries": 0})
+    failure = run(home).failure or ""
+    assert failure.startswith(
+        "AlgorithmError: s3://bucket/in/a: record 1: the model's process died."
+    )
+    assert home.outputs() == {"b.out": b"1\n"}
+
+
 def test_a_model_that_never_answers_is_given_up(home: Home) -> None:
     home.put("in/a", b"hang\n")
     client = {"InvocationsTimeoutInSeconds": 1, "InvocationsMaxRetries": 0}
