@@ -1,6 +1,6 @@
 """The instances of a transform job, and the requests to them.
 
-A crew launches through the same hands as endpoints do. A lane is one instance that works off
+A crew launches through the same hands as endpoints do. A member is one instance that works off
 objects, and the requests that are in flight to it; one whose process has died is replaced. What a
 request comes to, and whether it is made again, stands in `verdict`: once more for what another try
 may change (no answer in time, an instance that died, 5xx), as `InvocationsMaxRetries` says; never
@@ -102,14 +102,14 @@ class Crew:
         self._launching = launching
         self._launcher = launcher
         self._clock = clock
-        self._members: set[str] = set()
+        self._instances: set[str] = set()
 
     async def join(self) -> Instance:
         """Launch one more. Raise `LaunchFailed`."""
-        member = f"i-{self._clock.uuid4().replace('-', '')[:17]}"
-        self._members.add(member)
+        instance = f"i-{self._clock.uuid4().replace('-', '')[:17]}"
+        self._instances.add(instance)
         try:
-            return await self._launching.launch(self._berth(member))
+            return await self._launching.launch(self._berth(instance))
         except Unhealthy as error:
             raise LaunchFailed(
                 f"AlgorithmError: The model of the transform job could not be loaded. {error.why} "
@@ -125,15 +125,15 @@ class Crew:
 
     async def dismiss(self) -> None:
         """Stop all."""
-        await asyncio.gather(*map(self._stop, list(self._members)))
+        await asyncio.gather(*map(self._stop, list(self._instances)))
 
-    async def _stop(self, member: str) -> None:
-        await self._launcher.stop(member)
-        self._members.discard(member)
+    async def _stop(self, instance: str) -> None:
+        await self._launcher.stop(instance)
+        self._instances.discard(instance)
 
-    def _berth(self, member: str) -> Berth:
+    def _berth(self, instance: str) -> Berth:
         return Berth(
-            id=member,
+            id=instance,
             whose="transform job",
             owner=self.job.name,
             variant=VARIANT,
@@ -141,7 +141,7 @@ class Crew:
             archive=f"{self.job.name}-0",
             model=self._model,
             log_group=TRANSFORM_LOG_GROUP,
-            log_stream=f"{self.job.name}/{member}",
+            log_stream=f"{self.job.name}/{instance}",
         )
 
 
@@ -159,7 +159,7 @@ class Asked:
         self.flight.cancel()
 
 
-class Lane:
+class Member:
     """One instance, and what it is asked."""
 
     def __init__(

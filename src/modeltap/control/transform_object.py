@@ -1,6 +1,6 @@
 """One object through one instance: fetched, split, asked, shaped, assembled, and sent as a whole.
 
-    S3 ─▶ {n}.in ─batches─▶ Lane (some in flight) ─▶ answers, in order ─shaping─▶ {n}.out ─▶ S3
+    S3 ─▶ {n}.in ─batches─▶ Member (some in flight) ─▶ answers, in order ─shaping─▶ {n}.out ─▶ S3
 
 Memory holds the batches in flight and their answers, however large the object is. Reading, cutting
 and joining run in threads, so that control's loop goes on.
@@ -18,7 +18,7 @@ from typing import BinaryIO, cast
 from modeltap.clock import Clock, stamp
 from modeltap.control.patience import Patience
 from modeltap.control.staging import Stores
-from modeltap.control.transform_crew import Asked, Lane, ObjectFailed
+from modeltap.control.transform_crew import Asked, Member, ObjectFailed
 from modeltap.control.transform_files import Item, TransformFiles
 from modeltap.errors import LaunchFailed, ObjectNotFound, ObjectStoreError, ObjectTooLarge
 from modeltap.nouns import Answer
@@ -28,7 +28,7 @@ from modeltap.transform.terms import Terms
 
 
 class ObjectTransform:
-    """Transforms the objects of one job, one at a time a lane."""
+    """Transforms the objects of one job, one at a time a member."""
 
     def __init__(
         self,
@@ -47,23 +47,23 @@ class ObjectTransform:
         self._clock = clock
         self._object_bytes_max = object_bytes_max
 
-    async def transform(self, number: int, item: Item, lane: Lane) -> None:
+    async def transform(self, number: int, item: Item, member: Member) -> None:
         """Bring an object's output to the bucket.
 
         Raise `ObjectFailed`, and `LaunchFailed` where no other object would fare better.
         """
         whole = self._files.whole(number)
         if not whole.exists():
-            await self._make(number, item, lane)
+            await self._make(number, item, member)
         await self._send(whole, item)
         await asyncio.to_thread(self._files.mark, number)
 
-    async def _make(self, number: int, item: Item, lane: Lane) -> None:
+    async def _make(self, number: int, item: Item, member: Member) -> None:
         source = self._files.source(number)
         await self._fetch(item, source)
         try:
             with _opened(source, self._terms.gzip) as given, self._files.begin(number) as out:
-                await self._through(self._terms.batches(given), out, lane)
+                await self._through(self._terms.batches(given), out, member)
                 await asyncio.to_thread(self._files.finish, number, out)
         except RecordRefused as error:
             raise ObjectFailed(str(error)) from error
@@ -86,7 +86,7 @@ class ObjectTransform:
                 "the settings of its store."
             ) from error
 
-    async def _through(self, batches: Iterator[Batch], out: BinaryIO, lane: Lane) -> None:
+    async def _through(self, batches: Iterator[Batch], out: BinaryIO, member: Member) -> None:
         """Have all batches answered, some at once; write what is kept of them, in order."""
         flying: deque[tuple[Batch, Asked]] = deque()
         try:
@@ -95,11 +95,11 @@ class ObjectTransform:
                     batch = await asyncio.to_thread(next, batches, None)
                     if batch is None:
                         break
-                    flying.append((batch, lane.ask(batch)))
+                    flying.append((batch, member.ask(batch)))
                 if not flying:
                     return
                 batch, asked = flying.popleft()
-                answer = await lane.answer(batch, asked)
+                answer = await member.answer(batch, asked)
                 await asyncio.to_thread(self._write, out, batch, answer)
         finally:
             for _, asked in flying:

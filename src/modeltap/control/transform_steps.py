@@ -1,6 +1,6 @@
 """The steps of a transform job, over the hands that take them: run it to its end, and clear up.
 
-    list the objects, once ─▶ a lane an instance: launch, and take object after object
+    list the objects, once ─▶ a crew: each member launches, and takes object after object
     ─▶ the manifests, if it captures ─▶ Completed
 
 An object that cannot be transformed leaves no output, and the others are transformed all the same;
@@ -27,7 +27,7 @@ from modeltap.control.launching import Launching
 from modeltap.control.patience import Patience
 from modeltap.control.rounds import Spawn
 from modeltap.control.staging import Stores, Wanted, nothing_found, wanted_by
-from modeltap.control.transform_crew import Crew, Lane, ObjectFailed
+from modeltap.control.transform_crew import Crew, Member, ObjectFailed
 from modeltap.control.transform_files import Item, TransformFiles
 from modeltap.control.transform_object import ObjectTransform
 from modeltap.errors import LaunchFailed, ObjectStoreError, StateUnusable
@@ -35,6 +35,7 @@ from modeltap.hosting.launcher import Launcher
 from modeltap.link.links import Links
 from modeltap.logbook import Logbook
 from modeltap.nouns import TRANSFORM_LOG_GROUP
+from modeltap.objects.remote import split_uri
 from modeltap.telemetry import emit
 from modeltap.transform.captured import SIDES, manifest, manifest_key
 from modeltap.transform.terms import Terms, terms_of
@@ -169,9 +170,9 @@ class TransformSteps:
 
         broken: list[Exception] = []
 
-        async def lane() -> None:
+        async def member() -> None:
             try:
-                one = Lane(await crew.join(), crew, terms, links, self._clock)
+                one = Member(await crew.join(), crew, terms, links, self._clock)
                 while left:
                     number = left.popleft()
                     await one.ready()
@@ -185,7 +186,7 @@ class TransformSteps:
                 left.clear()
 
         try:
-            await self._together([lane() for _ in range(min(terms.instances, len(left)))])
+            await self._together([member() for _ in range(min(terms.instances, len(left)))])
         finally:
             sweep.cancel()
             links.close()
@@ -193,9 +194,9 @@ class TransformSteps:
             raise broken[0]
         return failures
 
-    async def _together(self, lanes: Sequence[Coroutine[Any, Any, None]]) -> None:
-        """Run lanes to their ends; who is cancelled meanwhile waits until they are gone."""
-        tasks = [self._spawn(each) for each in lanes]
+    async def _together(self, members: Sequence[Coroutine[Any, Any, None]]) -> None:
+        """Run members to their ends; who is cancelled meanwhile waits until they are gone."""
+        tasks = [self._spawn(each) for each in members]
         try:
             if tasks:
                 await asyncio.wait(tasks)
@@ -221,9 +222,10 @@ class TransformSteps:
         """Write the two manifests. Raise `LaunchFailed`."""
         assert terms.capture is not None and job.started_ns is not None
         destination = terms.capture["DestinationS3Uri"]
+        bucket = "/".join(filter(None, split_uri(terms.output)))  # and the folder in it
         uris = {
             "input": [item.uri for item in items],
-            "output": [f"{terms.output}/{item.name}.out" for item in items],
+            "output": [f"s3://{bucket}/{item.name}.out" for item in items],
         }
         store, prefix = self._stores(destination)
         for side in SIDES:

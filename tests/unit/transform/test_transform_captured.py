@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from modeltap.transform.captured import manifest, manifest_key, merged_csv, pairs
+from modeltap.transform.captured import manifest, manifest_key, merged_csv, merged_json_lines, pairs
 from modeltap.transform.records import RecordRefused
 
 START_NS = 1_600_000_000_000_000_000  # 2020-09-13 12:26:40
@@ -37,3 +37,7 @@ def test_a_row_is_the_outputs_columns_and_then_the_inputs() -> None:
     assert merged_csv(b"a,b\nc,d", b"0.1\r\n0.2\n") == b"0.1,a,b\n0.2,c,d\n"
     with pytest.raises(RecordRefused, match="1 lines of output for 2 of input"):
         merged_csv(b"a\nb\n", b"0.1")
+    assert merged_json_lines(b'{"a": 1, "p": 2}\n', b'{"p": 0.1}') == b'{"p": 0.1, "a": 1}\n'
+    for odd in (b"[1]", b"x", b"1"):
+        with pytest.raises(RecordRefused, match="a line is no JSON object"):
+            merged_json_lines(b"{}", odd)
