@@ -4,10 +4,16 @@ import io
 from collections.abc import Sequence
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from modeltap.transform.records import Batch, RecordRefused, batches, by_lines, one_batch, whole
 
 MIB = 1024**2
+
+
+def _is_record(line: bytes) -> bool:
+    return bool(line.strip()) and b"\n" not in line and not line.endswith(b"\r")
 
 
 def as_is(record: bytes) -> bytes:
@@ -67,3 +73,17 @@ def test_a_refused_record_is_numbered() -> None:
     with pytest.raises(RecordRefused, match="record 1: it is odd"):
         gathered_by = list(batches([b"a"], refuse, 10, single=True))
         assert gathered_by == []
+
+
+@given(st.lists(st.binary(min_size=1, max_size=8).filter(_is_record)), st.booleans())
+def test_every_record_goes_once_in_order_and_within_bounds(
+    records: list[bytes], single: bool
+) -> None:
+    given_lines = io.BytesIO(b"\r\n".join(records))
+    found = list(batches(by_lines(given_lines, 8), as_is, 16, single=single))
+    assert [record for batch in found for record in batch.records] == records
+    assert all(len(batch.body) <= 16 for batch in found)
+    assert b"\n".join(batch.body for batch in found) == b"\n".join(records)
+    assert [batch.first for batch in found] == [
+        1 + sum(len(batch.records) for batch in found[:number]) for number in range(len(found))
+    ]
