@@ -157,6 +157,15 @@ def test_control_killed_in_the_middle_goes_on(house: House) -> None:
     assert until(lambda: house.server.processes("worker") == [])
 
 
+def test_a_server_that_is_started_again_goes_on(house: House) -> None:
+    create(house, "Restarted", "many/", BatchStrategy="SingleRecord", MaxConcurrentTransforms=1)
+    assert until(lambda: len(house.objects("out/Restarted/")) > 2)
+    house.server.stop()
+    house.server.start()
+    assert ended(house, "Restarted")["TransformJobStatus"] == "Completed"
+    assert "".join(house.objects("out/Restarted/").values()) == text(house.scores)
+
+
 def test_a_killed_worker_is_replaced(house: House) -> None:
     more = {"TransformResources": {"InstanceType": "ml.m5.xlarge", "InstanceCount": 2}}
     create(house, "Shot", "many/", BatchStrategy="SingleRecord", **more)

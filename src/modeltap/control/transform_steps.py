@@ -12,12 +12,10 @@ A run can be cancelled or killed anywhere and taken again (`transform_files`).
 
 import asyncio
 import hashlib
-from collections import deque
-from collections.abc import Collection, Coroutine, Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from modeltap.clock import Clock
 from modeltap.control.job_states import JobStates
@@ -27,12 +25,12 @@ from modeltap.control.launching import Launching
 from modeltap.control.patience import Patience
 from modeltap.control.rounds import Spawn
 from modeltap.control.staging import Stores, Wanted, nothing_found, wanted_by
-from modeltap.control.transform_crew import Crew, Member, ObjectFailed
+from modeltap.control.transform_crew import Crew, ObjectFailed
 from modeltap.control.transform_files import Item, TransformFiles
 from modeltap.control.transform_object import ObjectTransform
+from modeltap.control.transform_shift import Failures, Shift
 from modeltap.errors import LaunchFailed, ObjectStoreError, StateUnusable
 from modeltap.hosting.launcher import Launcher
-from modeltap.link.links import Links
 from modeltap.logbook import Logbook
 from modeltap.nouns import TRANSFORM_LOG_GROUP
 from modeltap.objects.remote import split_uri
@@ -41,9 +39,6 @@ from modeltap.transform.captured import SIDES, manifest, manifest_key
 from modeltap.transform.terms import Terms, terms_of
 
 SAID_CHARS_MAX = 500  # of a model's words about an error, in the job's log
-
-Failures = dict[int, ObjectFailed]
-"""By the object's number."""
 
 
 class TransformSteps:
@@ -111,9 +106,9 @@ class TransformSteps:
         """Write what a job has come to, and clear away what is left of it."""
         if came.failure is not None:
             self._tell(job, came.failure)
-        await asyncio.to_thread(self._states.conclude, job.name, came)
         if (crew := self._crews.pop(job.name, None)) is not None:
             await crew.dismiss()
+        await asyncio.to_thread(self._states.conclude, job.name, came)
         await asyncio.to_thread(self._files(job.name).clear)
 
     def sweep(self, active: Collection[str]) -> None:
@@ -160,51 +155,13 @@ class TransformSteps:
     ) -> Failures:
         """Transform what is not done yet; give what could not be. Raise `LaunchFailed`."""
         done = await asyncio.to_thread(files.done)
-        left = deque(number for number in range(len(items)) if number not in done)
+        left = [number for number in range(len(items)) if number not in done]
         crew = Crew(job, terms, self._launching, self._launcher, self._clock)
         self._crews[job.name] = crew
-        links = Links(self._clock, terms.seconds_max, self._spawn)
-        sweep = self._spawn(links.sweep())
+        tell = partial(self._tell_failed, job)
         work = self._work(terms, files)
-        failures: Failures = {}
-
-        broken: list[Exception] = []
-
-        async def member() -> None:
-            try:
-                one = Member(await crew.join(), crew, terms, links, self._clock)
-                while left:
-                    number = left.popleft()
-                    await one.ready()
-                    try:
-                        await work.transform(number, items[number], one)
-                    except ObjectFailed as error:
-                        failures[number] = error
-                        self._tell_failed(job, items[number], error)
-            except Exception as error:  # border: raised again below, in the job's own task
-                broken.append(error)
-                left.clear()
-
-        try:
-            await self._together([member() for _ in range(min(terms.instances, len(left)))])
-        finally:
-            sweep.cancel()
-            links.close()
-        if broken:
-            raise broken[0]
-        return failures
-
-    async def _together(self, members: Sequence[Coroutine[Any, Any, None]]) -> None:
-        """Run members to their ends; who is cancelled meanwhile waits until they are gone."""
-        tasks = [self._spawn(each) for each in members]
-        try:
-            if tasks:
-                await asyncio.wait(tasks)
-        except asyncio.CancelledError:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-            raise
+        shift = Shift(items, left, crew, terms, work, tell, self._clock, self._spawn)
+        return await shift.run()
 
     def _work(self, terms: Terms, files: TransformFiles) -> ObjectTransform:
         return ObjectTransform(
