@@ -5,7 +5,7 @@
     │  ├─ ValidationException          400  control API: references, states, shapes
     │  ├─ ValidationError              400  runtime: endpoint, variant, header
     │  ├─ ResourceLimitExceeded        400  more instances or jobs than the settings allow
-    │  ├─ ResourceInUse                400  a job's name is taken
+    │  ├─ ResourceInUse, -NotFound     400  a name is taken; a schedule is not known
     │  ├─ UnknownOperation             400  in AWS's model, not served here
     │  ├─ SerializationException       400  a body that is not of its protocol
     │  ├─ PayloadTooLarge              413
@@ -62,6 +62,10 @@ class ResourceLimitExceeded(ClientError):
 
 class ResourceInUse(ClientError):
     code = "ResourceInUse"
+
+
+class ResourceNotFound(ClientError):
+    code = "ResourceNotFound"
 
 
 class UnknownOperation(ClientError):
@@ -241,8 +245,7 @@ class ModelError(ModeltapError):  # contract §2.8
 
     def __init__(self, message: str, *, status: int, body: str, log_stream_arn: str) -> None:
         super().__init__(message)
-        self.original_status = status
-        self.original_body = body
+        self.original_status, self.original_body = status, body
         self.log_stream_arn = log_stream_arn
 
     @property
@@ -254,9 +257,6 @@ class ModelError(ModeltapError):  # contract §2.8
             "OriginalMessage": self.original_body,
             "OriginalStatusCode": self.original_status,
         }
-
-
-# ---------------------------------------------------------------- ourselves
 
 
 class ServerError(ModeltapError):

@@ -119,6 +119,14 @@ class Durability(StrEnum):
     STRICT = "strict"  # the same, and it is not given without
 
 
+class CatchUp(StrEnum):
+    """Which runs of a schedule are made up for that were due while the server was down."""
+
+    RUN = "run"  # each
+    SKIP = "skip"  # none
+    LATEST = "latest"  # the newest
+
+
 Told = Callable[[bool], None]
 """Hears once whether what it waited for is durable."""
 
@@ -363,3 +371,6 @@ def endpoint_log_group(endpoint: str) -> str:
 
 PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 """The log group of all processing jobs; their streams begin with the job's name and a slash."""
+
+MONITOR_NOTE = "modeltap_note"
+"""Variable of a monitoring job: a sentence that its report's readers must know."""

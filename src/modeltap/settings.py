@@ -16,7 +16,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from modeltap.nouns import Durability, Partition
+from modeltap.nouns import CatchUp, Durability, Partition
 
 MIB = 1024 * 1024
 
@@ -130,6 +130,13 @@ class Settings(BaseSettings):
     monitor_memory_bytes_max: int = Field(
         2048 * MIB,
         description="memory of an analysis, bytes; beyond half of it, files are sketched",
+    )
+    monitor_catch_up: CatchUp = Field(
+        CatchUp.RUN,
+        description="runs of schedules that were due while the server was down: run, skip, latest",
+    )
+    monitor_grace_seconds: float = Field(
+        300.0, description="longest wait of a run for records of its window on their way, s", ge=0
     )
     metrics_retention_days: int = Field(
         15, description="for which points of metrics are kept, days", ge=1

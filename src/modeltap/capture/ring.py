@@ -21,6 +21,7 @@ Format, little-endian words of 8 bytes:
              · 7 writer stopped                             (a line of the cache: the writer's)
              word 8 head · 9 urgent head                    (the writer's)
              word 16 tail · 17 reader stopped               (the reader's)
+             word 24 seals asked for                        (control's)
     1 MiB    the writer's counters (`counters.py`)
     then     frames: length u32 · CRC32C u32 (seeded with the length) · bytes · pad to 8
 """
@@ -52,6 +53,7 @@ _HEAD: Final = 8
 _URGENT: Final = 9
 _TAIL: Final = 16
 _READER_STOPPED: Final = 17
+_SEALS: Final = 24
 _FRAME: Final = struct.Struct("<II")
 _FRAME_BYTES: Final = 8
 
@@ -240,6 +242,15 @@ class RingReader:
     def stop(self, *, stopped: bool) -> None:
         """Say whether nothing can be released at the moment: the one reader alone."""
         self._words[_READER_STOPPED] = int(stopped)
+
+    @property
+    def seals(self) -> int:
+        """Count the asks for a seal, so far."""
+        return int(self._words[_SEALS])
+
+    def ask_seal(self) -> None:
+        """Ask the one reader to seal what it has open, and not to wait for its age: control."""
+        self._words[_SEALS] += 1
 
     def frames(self, bytes_max: int) -> Iterator[bytes]:
         """Give the frames not read yet, in order, until `bytes_max` have been passed."""

@@ -132,11 +132,12 @@ class Spooler:
     def _settle(self, due: _Due) -> None:
         now = self._clock.monotonic()
         seal_bytes = self._settings.capture_seal_bytes
-        early = any(lane.urgent or lane.full(seal_bytes) for lane in self._lanes)
+        early = any(lane.hurried or lane.full(seal_bytes) for lane in self._lanes)
         if early or now - self._synced_at >= self._settings.capture_sync_seconds:
             for lane in self._lanes:
+                asked = lane.asked()
                 lane.sync()
-                lane.seal(due)
+                lane.seal((lambda _: True) if asked else due)
             self._synced_at = now
             self._say_stalled(stalled=False)
             if self._stalled:
@@ -218,6 +219,7 @@ class _Lane:
     ) -> None:
         self.writer = ring.writer
         self._ring = ring
+        self._seals = ring.seals
         self._released = released
         self._clock = clock
         self._disk = disk = spool.disk
@@ -288,9 +290,14 @@ class _Lane:
                 del self._open[key]
 
     @property
-    def urgent(self) -> bool:
-        """Whether an answer waits for a record of this ring."""
-        return self._ring.urgent
+    def hurried(self) -> bool:
+        """Whether an answer waits for a record of this ring, or somebody for a seal."""
+        return self._ring.urgent or self._ring.seals != self._seals
+
+    def asked(self) -> bool:
+        """Tell whether a seal was asked for since the last time."""
+        before, self._seals = self._seals, self._ring.seals
+        return before != self._seals
 
     def full(self, size: int) -> bool:
         return any(opened.segment.size >= size for opened in self._open.values())

@@ -81,6 +81,21 @@ class Publisher:
         answers = await asyncio.gather(*(_ask(socket) for socket in sockets))
         return [answer for answer in answers if answer is not None]
 
+    async def in_flight(self, endpoint: str) -> bool:
+        """Tell whether a call that may be an endpoint's has no answer yet.
+
+        It counts unless its instance is of another endpoint: one that leaves is in no table.
+        """
+        others = {
+            instance.id
+            for name, route in self._written.routes.items()
+            if name != endpoint
+            for variant in route.variants
+            for instance in variant.instances
+        }
+        views = await self.survey()
+        return any(view is SILENT or view.outstanding.keys() - others for view in views)
+
 
 async def _ask(socket: Path) -> GatewayView | None:
     """Ask one gateway; None if it is not live."""

@@ -6,7 +6,7 @@ program finds or what becomes of its outputs.
 """
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from modeltap.errors import LaunchFailed, StoreRefused, ValidationException
@@ -18,7 +18,7 @@ from modeltap.objects.remote import split_uri
 
 def check_processing_job(params: Document) -> None:
     """Raise `ValidationException` for the first thing that is not served."""
-    _check_program(params)
+    check_program(params["AppSpecification"], params.get("Environment", {}))
     inputs = params.get("ProcessingInputs", [])
     for number, given in enumerate(inputs, start=1):
         _check_input(given, f"ProcessingInputs[{number}]")
@@ -30,8 +30,8 @@ def check_processing_job(params: Document) -> None:
     _check_names(names, "ProcessingOutputConfig.Outputs", "OutputName")
 
 
-def _check_program(params: Document) -> None:
-    app = params["AppSpecification"]
+def check_program(app: Document, environment: Mapping[str, str]) -> None:
+    """Refuse an image that is not known, and what no command line or environment can hold."""
     try:
         image = resolve_for_job(app["ImageUri"])
     except LaunchFailed as error:
@@ -45,7 +45,7 @@ def _check_program(params: Document) -> None:
     words = (*app.get("ContainerEntrypoint", ()), *app.get("ContainerArguments", ()))
     if any("\0" in word for word in words):
         raise ValidationException("AppSpecification: an argument holds a NUL.")
-    for key, value in params.get("Environment", {}).items():
+    for key, value in environment.items():
         if "\0" in key + value or "=" in key:
             raise ValidationException(f"Environment: {key!r} is no variable that can be set.")
 
@@ -65,7 +65,7 @@ def _check_input(given: Document, at: str) -> None:
             f"{at}.S3Input.S3CompressionType Gzip goes with S3InputMode Pipe alone; leave it out, "
             "and unpack the file in the program."
         )
-    _check_place(source, f"{at}.S3Input")
+    check_place(source, f"{at}.S3Input")
 
 
 def _check_output(given: Document, at: str) -> None:
@@ -75,10 +75,10 @@ def _check_output(given: Document, at: str) -> None:
         raise _unserved(f"{at}.FeatureStoreOutput")
     if "S3Output" not in given:
         raise ValidationException(f"{at}.S3Output is missing: it says where to upload.")
-    _check_place(given["S3Output"], f"{at}.S3Output")
+    check_place(given["S3Output"], f"{at}.S3Output")
 
 
-def _check_place(given: Document, at: str) -> None:
+def check_place(given: Document, at: str) -> None:
     """Refuse a path that is none below `/opt/ml`, and a URI that is none of S3's."""
     path = given.get("LocalPath", "")
     parts = PurePosixPath(path).parts

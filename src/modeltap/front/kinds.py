@@ -14,8 +14,14 @@ from typing import Any
 from botocore.model import ServiceModel
 
 from modeltap.clock import Clock, utc
-from modeltap.control import jobs
-from modeltap.errors import ModeltapError, ResourceExists, ResourceInUse, ValidationException
+from modeltap.control import definitions, jobs, schedules
+from modeltap.errors import (
+    ModeltapError,
+    ResourceExists,
+    ResourceInUse,
+    ResourceNotFound,
+    ValidationException,
+)
 from modeltap.front.job_description import describe_job
 from modeltap.front.refusals import check_tags
 from modeltap.nouns import Document, Partition
@@ -34,19 +40,33 @@ class Kind:
     told: Callable[[Resource], Document] = lambda _: {}  # by its status, in Describe and lists
     status_member: str = ""  # by which lists filter and sort
     runs: bool = False  # a job: it runs once and is never deleted, its errors are worded otherwise
+    monitors: bool = False  # Model Monitor's: its errors have codes of their own
+    stem: str = ""  # what its members are named by, where that is not `member`
+    summary: str = ""  # the same in lists
+    filtered: tuple[str, ...] = ()  # members of its status that lists filter by
 
     @property
     def name(self) -> str:
-        return f"{self.member}Name"
+        return f"{self.stem or self.member}Name"
+
+    @property
+    def arn(self) -> str:
+        return f"{self.stem or self.member}Arn"
 
     @property
     def listed(self) -> str:
         """Name the member of a list's answer."""
-        return f"{self.member}Summaries" if self.runs else f"{self.member}s"
+        listed = self.stem or self.member
+        return f"{listed}Summaries" if self.runs or self.monitors else f"{listed}s"
 
 
 def _endpoint_status(resource: Resource) -> Document:
     return {"EndpointStatus": resource.status["EndpointStatus"]}
+
+
+def _schedule_status(resource: Resource) -> Document:
+    """Give the form that was sent last, and what a summary has of it."""
+    return {name: value for name, value in resource.status.items() if value is not None}
 
 
 MODEL = Kind("model", "Model", "model")
@@ -55,8 +75,27 @@ ENDPOINT = Kind("endpoint", "Endpoint", "endpoint", _endpoint_status, "EndpointS
 PROCESSING_JOB = Kind(
     jobs.KIND, "ProcessingJob", "processing job", describe_job, jobs.STATUS_MEMBER, runs=True
 )
-HOSTED = (MODEL, CONFIG, ENDPOINT)
-KINDS = (*HOSTED, PROCESSING_JOB)
+DATA_QUALITY = Kind(
+    definitions.KIND,
+    "DataQualityJobDefinition",
+    "job definition",
+    lambda resource: resource.status,
+    monitors=True,
+    stem="JobDefinition",
+    summary="MonitoringJobDefinition",
+    filtered=("EndpointName",),
+)
+SCHEDULE = Kind(
+    schedules.KIND,
+    "MonitoringSchedule",
+    "monitoring schedule",
+    _schedule_status,
+    schedules.STATUS_MEMBER,
+    monitors=True,
+    filtered=("EndpointName", "MonitoringJobDefinitionName", "MonitoringTypeEquals"),
+)
+DELETABLE = (MODEL, CONFIG, ENDPOINT, DATA_QUALITY)
+KINDS = (*DELETABLE, PROCESSING_JOB, SCHEDULE)
 
 _FILTERS = {
     "created_after_ns": "CreationTimeAfter",
@@ -89,7 +128,7 @@ class Resources:
             self.store.create(resource, tag_map(params.get("Tags", [])))
         except ResourceExists:
             raise self.taken(kind, name) from None
-        return {f"{kind.member}Arn": arn}
+        return {kind.arn: arn}
 
     def find(self, kind: Kind, name: str) -> Resource:
         resource = self.store.get(kind.kind, name)
@@ -99,6 +138,8 @@ class Resources:
 
     def taken(self, kind: Kind, name: str) -> ModeltapError:
         arn = self.partition.arn(kind.kind, name)
+        if kind.monitors:
+            return ResourceInUse(f"A {kind.title} of this name already exists ({arn}).")
         if kind.runs:
             return ResourceInUse(
                 "Job name must be unique within an AWS account and region, and a job with this "
@@ -113,13 +154,14 @@ class Resources:
         """Say what was asked for, in the members that Describe has."""
         members = self._model.operation_model(f"Describe{kind.member}").output_shape.members
         echo = {name: value for name, value in resource.spec.items() if name in members}
-        return {**echo, **_summary(kind, resource, members)}
+        return {**echo, **_summary(kind, kind.stem or kind.member, resource, members)}
 
     def list(self, kind: Kind, params: Document) -> Document:
         page = self.store.list(_query(kind, params))
-        shape = self._model.shape_for(f"{kind.member}Summary")
+        named = kind.summary or kind.member
+        members = self._model.shape_for(f"{named}Summary").members
         answer: Document = {
-            kind.listed: [_summary(kind, each, shape.members) for each in page.resources]
+            kind.listed: [_summary(kind, named, each, members) for each in page.resources]
         }
         return answer if page.next_token is None else {**answer, "NextToken": page.next_token}
 
@@ -152,8 +194,10 @@ class Resources:
         return resource
 
 
-def unknown(kind: Kind, arn: str, name: str = "") -> ValidationException:
+def unknown(kind: Kind, arn: str, name: str = "") -> ModeltapError:
     """Say that there is none, as AWS does (contract §2.7)."""
+    if kind.monitors:
+        return ResourceNotFound(f'Could not find {kind.title} "{arn}".')
     if kind.runs and name:
         return ValidationException(f"Could not find requested job with name: {name}")
     return ValidationException(f'Could not find {kind.title} "{arn}".')
@@ -173,10 +217,10 @@ def _kind_of(arn: str) -> Kind:
     return next((kind for kind in KINDS if kind.kind == name), Kind(name, "", "resource"))
 
 
-def _summary(kind: Kind, resource: Resource, members: Mapping[str, Any]) -> Document:
+def _summary(kind: Kind, named: str, resource: Resource, members: Mapping[str, Any]) -> Document:
     values = {
-        kind.name: resource.name,
-        f"{kind.member}Arn": resource.arn,
+        f"{named}Name": resource.name,
+        f"{named}Arn": resource.arn,
         "CreationTime": utc(resource.created_ns),
         "LastModifiedTime": utc(resource.modified_ns),
         **kind.told(resource),
@@ -186,9 +230,7 @@ def _summary(kind: Kind, resource: Resource, members: Mapping[str, Any]) -> Docu
 
 def _query(kind: Kind, params: Document) -> Query:
     times: dict[str, Any] = {
-        field: _nanoseconds(params[member])
-        for field, member in _FILTERS.items()
-        if member in params
+        field: nanoseconds(params[member]) for field, member in _FILTERS.items() if member in params
     }
     return Query(
         kind.kind,
@@ -199,9 +241,15 @@ def _query(kind: Kind, params: Document) -> Query:
         descending=params.get("SortOrder", "Descending") == "Descending",
         limit=params.get("MaxResults", PAGE_DEFAULT),
         next_token=params.get("NextToken"),
+        members={
+            member.removesuffix("Equals"): params[member]
+            for member in kind.filtered
+            if member in params
+        },
         **times,
     )
 
 
-def _nanoseconds(moment: datetime) -> int:
+def nanoseconds(moment: datetime) -> int:
+    """Give a time of a request as ours."""
     return (moment - EPOCH) // timedelta(microseconds=1) * 1000

@@ -1,324 +1,221 @@
-"""CloudWatch: metrics and alarms, over the house's own points (contract §4.11).
+"""Model Monitor's operations with a will of their own: definitions, schedules, executions.
 
-Spoken in JSON by today's clients, in the query protocol by older ones (`app.Service.by_target`);
-the codes of errors are the query protocol's in both. What is asked of an alarm beyond the statistic
-of one metric is refused by its member. An alarm's actions are kept, and told as failed in its
-history: there is no SNS here.
+An operation only checks and writes what is asked for; `control.schedule_loop` makes it so, and is
+woken after each write of a schedule. Describe gives back the form that was sent, by name or written
+in place, because each SDK knows its own alone.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
-from modeltap.clock import Clock, utc
-from modeltap.control import alarms as judging
-from modeltap.control.alarms import COMPARISONS, FRESH, Missing, State, Verdict
-from modeltap.errors import (
-    NoSuchEntity,
-    ResourceLimitExceeded,
-    StaleVersion,
-    ValidationException,
+from modeltap.clock import utc
+from modeltap.control import jobs
+from modeltap.control.cron import BadExpression
+from modeltap.control.definitions import endpoint_of, inline
+from modeltap.control.schedule_states import ACTIVE, Schedules
+from modeltap.control.schedules import (
+    DATA_QUALITY as DATA_QUALITY_TYPE,
 )
-from modeltap.front import metric_data
-from modeltap.front.app import Call, Operation, Service
-from modeltap.front.log_pages import sealed, unsealed
-from modeltap.nouns import Document, Partition
-from modeltap.state.alarms import Alarm, Alarms
-from modeltap.state.points import Points, minute_of
-from modeltap.wire.catalog import service
-
-METRICS_PAGE = 500
-ALARMS_PAGE = 100
-ALARMS_MAX = 1_000
-"""All are judged at each beat."""
-ACTIVE_MINUTES = 180
-"""`RecentlyActive` PT3H."""
-LISTED_MINUTES = 14 * 24 * 60
-"""A metric without a point since then is not listed, as on AWS."""
-DAY_SECONDS = 86_400
-WEEK_SECONDS = 7 * DAY_SECONDS
-
-REQUIRED = (
-    "MetricName",
-    "Namespace",
-    "Statistic",
-    "Period",
-    "EvaluationPeriods",
-    "Threshold",
-    "ComparisonOperator",
+from modeltap.control.schedules import (
+    Schedule,
+    ScheduleEvent,
+    created,
+    schedule_document,
+    schedule_of,
+    step,
+    updated,
 )
-REFUSED = {
-    "Metrics": "give MetricName, Namespace and Statistic",
-    "ExtendedStatistic": "give Statistic",
-    "EvaluateLowSampleCountPercentile": "leave it out",
-    "ThresholdMetricId": "give Threshold",
-    "EvaluationCriteria": "give Threshold and ComparisonOperator",
-    "EvaluationInterval": "leave it out",
-    "EvaluationWindow": "leave it out: periods slide",
-    "WarmUpConfiguration": "leave it out",
-    "ActionConfiguration": "leave it out",
-    "Tags": "leave it out",
-}
+from modeltap.control.windows import BadWindow, timing_of
+from modeltap.errors import StaleVersion, ValidationException
+from modeltap.front.app import Call, Operation
+from modeltap.front.kinds import (
+    DATA_QUALITY,
+    ENDPOINT,
+    PAGE_DEFAULT,
+    SCHEDULE,
+    Resources,
+    nanoseconds,
+    unknown,
+)
+from modeltap.front.monitor_refusals import check_definition
+from modeltap.nouns import Document
+from modeltap.state.executions import Execution, ExecutionQuery, Span
 
 
-def monitoring_service(
-    points: Points, alarms: Alarms, clock: Clock, partition: Partition
-) -> Service:
-    """Serve CloudWatch in both of its protocols."""
-    monitoring = _Monitoring(points, alarms, clock, partition)
-    operations = {name: _threaded(each, monitoring) for name, each in SERVED.items()}
-    return Service(
-        service("cloudwatch", "query"), operations, by_target=service("cloudwatch", "json")
-    )
+class Monitoring:
+    """List of schedules, and Describe, List and Delete of definitions, are as of any kind."""
 
+    def __init__(
+        self, resources: Resources, schedules: Schedules, wake: Callable[[], None]
+    ) -> None:
+        """`wake` is called, on the loop, after schedules are written."""
+        self._resources = resources
+        self._schedules = schedules
+        self._wake = wake
 
-@dataclass(frozen=True, slots=True)
-class _Monitoring:
-    points: Points
-    alarms: Alarms
-    clock: Clock
-    partition: Partition
+    def operations(self) -> dict[str, Operation]:
+        return {name: partial(self._call, function) for name, function in OPERATIONS.items()}
 
-    # ------------------------------------------------------------ metrics
+    async def _call(
+        self, function: "Callable[[Monitoring, Document], Document]", call: Call
+    ) -> Document:
+        answer = await asyncio.to_thread(function, self, call.params)
+        self._wake()
+        return answer
 
-    def put_metric_data(self, params: Document) -> Document:
-        self.points.put(metric_data.points_of(params, self.clock.now_ns()))
+    # ------------------------------------------------------------ definitions
+
+    def create_definition(self, params: Document) -> Document:
+        definition = inline(params)
+        check_definition(definition)
+        _check_timing({}, definition)
+        status = {"EndpointName": endpoint_of(definition)}
+        return self._resources.create(DATA_QUALITY, params, status)
+
+    # ------------------------------------------------------------ schedules
+
+    def create_schedule(self, params: Document) -> Document:
+        config, clock = params["MonitoringScheduleConfig"], self._resources.clock
+        definition = self._checked(config)
+        made = created(clock.uuid4(), params[SCHEDULE.name], config, definition, clock.now_ns())
+        return self._resources.create(SCHEDULE, params, schedule_document(made))
+
+    def update_schedule(self, params: Document) -> Document:
+        config = params["MonitoringScheduleConfig"]
+        arn = self._resources.find(SCHEDULE, params[SCHEDULE.name]).arn
+        endpoint = endpoint_of(self._checked(config))
+        now_ns = self._resources.clock.now_ns()
+        self._change(params, lambda schedule: updated(schedule, config, endpoint, now_ns))
+        return {SCHEDULE.arn: arn}
+
+    def start_schedule(self, params: Document) -> Document:
+        return self._step(params, ScheduleEvent.START)
+
+    def stop_schedule(self, params: Document) -> Document:
+        """Have no run begin any more; one that has begun goes on."""
+        return self._step(params, ScheduleEvent.STOP)
+
+    def _step(self, params: Document, event: ScheduleEvent) -> Document:
+        now_ns = self._resources.clock.now_ns()
+        self._change(params, lambda schedule: step(schedule, event, now_ns))
         return {}
 
-    def get_metric_statistics(self, params: Document) -> Document:
-        return metric_data.metric_statistics(self.points, params)
-
-    def get_metric_data(self, params: Document) -> Document:
-        token = params.get("NextToken")
-        number, given = (0, 0) if token is None else unsealed(token, int, int)
-        results, after = metric_data.metric_data(self.points, params, (number, given))
-        answer: Document = {"MetricDataResults": results, "Messages": []}
-        return answer if after is None else answer | {"NextToken": sealed(after)}
-
-    def list_metrics(self, params: Document) -> Document:
-        _refuse(params, {"IncludeLinkedAccounts": "leave it out", "OwningAccount": "leave it out"})
-        minutes = ACTIVE_MINUTES if "RecentlyActive" in params else LISTED_MINUTES
-        since = minute_of(self.clock.now_ns()) - minutes
-        found = self.points.listed(params.get("Namespace"), params.get("MetricName"), since)
-        after = unsealed(params["NextToken"], int)[0] if "NextToken" in params else 0
-        wanted = [
-            each
-            for each in found
-            if each.id > after
-            and metric_data.has_dimensions(each.metric, params.get("Dimensions", ()))
-        ]
-        page = wanted[:METRICS_PAGE]
-        answer: Document = {"Metrics": [metric_data.metric_document(each.metric) for each in page]}
-        return answer if len(page) == len(wanted) else answer | {"NextToken": sealed([page[-1].id])}
-
-    # ------------------------------------------------------------ alarms
-
-    def put_metric_alarm(self, params: Document) -> Document:
-        check_alarm(params)
-        name, now = params["AlarmName"], self.clock.now_ns()
-        known = self.alarms.get(name) is not None
-        if not known and len(self.alarms.every()) >= ALARMS_MAX:
-            raise ResourceLimitExceeded(f"There can be at most {ALARMS_MAX} alarms.")
-        summary = f'Alarm "{name}" {"updated" if known else "created"}'
-        item = judging.item("ConfigurationUpdate", summary, {"version": "1.0"}, now)
-        arn = self.partition.alarm_arn(name)
-        status = judging.status_document(FRESH, now)
-        self.alarms.put(Alarm(name, arn, params, status, (item,), 1, now))
-        return {}
-
-    def describe_alarms(self, params: Document) -> Document:
-        _refuse(params, {"ChildrenOfAlarmName": _COMPOSITE, "ParentsOfAlarmName": _COMPOSITE})
-        wanted = [alarm for alarm in self.alarms.every() if _is_wanted(alarm, params)]
-        listed, after = _paged([((alarm.name,), alarm) for alarm in wanted], params)
-        return {"MetricAlarms": list(map(alarm_document, listed)), "CompositeAlarms": []} | after
-
-    def describe_alarms_for_metric(self, params: Document) -> Document:
-        metric = judging.metric_of(params)
-        others = ("Statistic", "ExtendedStatistic", "Period", "Unit")
-        return {
-            "MetricAlarms": [
-                alarm_document(alarm)
-                for alarm in self.alarms.every()
-                if judging.metric_of(alarm.spec) == metric
-                and all(alarm.spec.get(each) == params[each] for each in others if each in params)
-            ]
-        }
-
-    def describe_alarm_history(self, params: Document) -> Document:
-        """Give what alarms that are there went through."""
-        names = {params["AlarmName"]} if "AlarmName" in params else None
-        items = [
-            ((item["Ns"], alarm.name, place), _history_document(alarm, item))
-            for alarm in self.alarms.every()
-            if names is None or alarm.name in names
-            for place, item in enumerate(reversed(alarm.history))
-            if _is_asked_for(item, params)
-        ]
-        rising = params.get("ScanBy") == "TimestampAscending"
-        items.sort(key=lambda each: each[0], reverse=not rising)
-        listed, after = _paged(items, params, falling=not rising)
-        return {"AlarmHistoryItems": listed} | after
-
-    def delete_alarms(self, params: Document) -> Document:
-        names = params["AlarmNames"]
-        for name in names:
-            self._found(name)
-        self.alarms.delete(names)
-        return {}
-
-    def set_alarm_state(self, params: Document) -> Document:
-        """Set a state by hand; it lasts until the next beat judges otherwise."""
-        data = params.get("StateReasonData", "")
-        verdict = Verdict(State(params["StateValue"]), params["StateReason"], data)
+    def _change(self, params: Document, change: Callable[[Schedule], Schedule]) -> None:
+        """Read, decide and write; anew if control wrote between."""
         while True:
-            alarm, now = self._found(params["AlarmName"]), self.clock.now_ns()
-            same = alarm.status["StateValue"] == verdict.state
-            items = [] if same else judging.turned(alarm, verdict, now)
             try:
-                self.alarms.turn(alarm, judging.status_document(verdict, now), items)
-                return {}
+                resource = self._resources.find(SCHEDULE, params[SCHEDULE.name])
+                return self._schedules.change(resource, change)
             except StaleVersion:
                 continue
 
-    def _found(self, name: str) -> Alarm:
-        alarm = self.alarms.get(name)
-        if alarm is None:
-            raise NoSuchEntity(f"There is no alarm of the name {name}.")
-        return alarm
+    def delete_schedule(self, params: Document) -> Document:
+        """Forget a schedule; its history stays. While it has runs, it is refused (§2.7)."""
+        schedule = schedule_of(self._resources.find(SCHEDULE, params[SCHEDULE.name]))
+        if self._schedules.executions.in_status(ACTIVE, schedule.id):
+            raise ValidationException(
+                "can't delete schedule as it has in-progress executions: wait for their end, or "
+                "stop their processing jobs"
+            )
+        return self._resources.delete(SCHEDULE, params)
+
+    def describe_schedule(self, params: Document) -> Document:
+        resource = self._resources.find(SCHEDULE, params[SCHEDULE.name])
+        answer = self._resources.echo(SCHEDULE, resource)
+        last = self._schedules.executions.last(schedule_of(resource).id)
+        return answer if last is None else {**answer, LAST: self._summary(last)}
+
+    def _checked(self, config: Document) -> Document:
+        """Give what a config is to run. Raise `ValidationException`, `ResourceNotFound`."""
+        if config.get("MonitoringType", DATA_QUALITY_TYPE) != DATA_QUALITY_TYPE:
+            raise ValidationException(
+                f"MonitoringType {config['MonitoringType']} is not served yet; modeltap's is "
+                f"{DATA_QUALITY_TYPE}."
+            )
+        if ("MonitoringJobDefinition" in config) == ("MonitoringJobDefinitionName" in config):
+            raise ValidationException(
+                "MonitoringScheduleConfig: give one of MonitoringJobDefinition and "
+                "MonitoringJobDefinitionName."
+            )
+        definition = self._schedules.definition(config)
+        if definition is None:
+            name = config["MonitoringJobDefinitionName"]
+            raise unknown(DATA_QUALITY, self._resources.partition.arn(DATA_QUALITY.kind, name))
+        check_definition(definition)
+        _check_timing(config, definition)
+        found = self._resources.find(ENDPOINT, endpoint_of(definition))
+        if found.name != endpoint_of(definition):
+            raise unknown(ENDPOINT, found.arn)
+        return definition
+
+    # ------------------------------------------------------------ executions
+
+    def list_executions(self, params: Document) -> Document:
+        found, token = self._schedules.executions.list(_query(params))
+        answer: Document = {"MonitoringExecutionSummaries": [self._summary(each) for each in found]}
+        return answer if token is None else {**answer, "NextToken": token}
+
+    def _summary(self, execution: Execution) -> Document:
+        job = execution.job
+        values = {
+            SCHEDULE.name: execution.schedule,
+            "ScheduledTime": utc(execution.scheduled_ns),
+            "CreationTime": utc(execution.created_ns),
+            "LastModifiedTime": utc(execution.modified_ns),
+            "MonitoringExecutionStatus": execution.status,
+            "ProcessingJobArn": job and self._resources.partition.arn(jobs.KIND, job),
+            "EndpointName": execution.endpoint,
+            "FailureReason": execution.failure,
+            "MonitoringJobDefinitionName": execution.definition,
+            "MonitoringType": execution.monitoring_type,
+        }
+        return {name: value for name, value in values.items() if value is not None}
 
 
-_Function = Callable[[_Monitoring, Document], Document]
+LAST = "LastMonitoringExecutionSummary"
 
 
-def _threaded(function: _Function, monitoring: _Monitoring) -> Operation:
-    async def operation(call: Call) -> Document:
-        return await asyncio.to_thread(function, monitoring, call.params)
+def _check_timing(config: Document, definition: Document) -> None:
+    try:
+        timing_of(config, definition)
+    except (BadExpression, BadWindow) as error:
+        raise ValidationException(str(error)) from error
 
-    return operation
+
+def _query(params: Document) -> ExecutionQuery:
+    return ExecutionQuery(
+        schedule=params.get(SCHEDULE.name),
+        endpoint=params.get("EndpointName"),
+        definition=params.get("MonitoringJobDefinitionName"),
+        monitoring_type=params.get("MonitoringTypeEquals"),
+        status=params.get("StatusEquals"),
+        scheduled=_span(params, "ScheduledTime"),
+        created=_span(params, "CreationTime"),
+        modified=_span(params, "LastModifiedTime"),
+        sort_by=params.get("SortBy", "CreationTime"),
+        descending=params.get("SortOrder", "Descending") == "Descending",
+        limit=params.get("MaxResults", PAGE_DEFAULT),
+        next_token=params.get("NextToken"),
+    )
 
 
-SERVED: Mapping[str, _Function] = {
-    "DeleteAlarms": _Monitoring.delete_alarms,
-    "DescribeAlarmHistory": _Monitoring.describe_alarm_history,
-    "DescribeAlarms": _Monitoring.describe_alarms,
-    "DescribeAlarmsForMetric": _Monitoring.describe_alarms_for_metric,
-    "GetMetricData": _Monitoring.get_metric_data,
-    "GetMetricStatistics": _Monitoring.get_metric_statistics,
-    "ListMetrics": _Monitoring.list_metrics,
-    "PutMetricAlarm": _Monitoring.put_metric_alarm,
-    "PutMetricData": _Monitoring.put_metric_data,
-    "SetAlarmState": _Monitoring.set_alarm_state,
+def _span(params: Document, member: str) -> Span:
+    def bound(side: str) -> int | None:
+        moment: Any = params.get(f"{member}{side}")
+        return None if moment is None else nanoseconds(moment)
+
+    return Span(bound("After"), bound("Before"))
+
+
+OPERATIONS: Mapping[str, Callable[[Monitoring, Document], Document]] = {
+    "CreateDataQualityJobDefinition": Monitoring.create_definition,
+    "CreateMonitoringSchedule": Monitoring.create_schedule,
+    "UpdateMonitoringSchedule": Monitoring.update_schedule,
+    "StartMonitoringSchedule": Monitoring.start_schedule,
+    "StopMonitoringSchedule": Monitoring.stop_schedule,
+    "DeleteMonitoringSchedule": Monitoring.delete_schedule,
+    "DescribeMonitoringSchedule": Monitoring.describe_schedule,
+    "ListMonitoringExecutions": Monitoring.list_executions,
 }
-
-
-# ---------------------------------------------------------------- what is asked for
-
-_COMPOSITE = "there are no composite alarms; leave it out"
-
-
-def _refuse(params: Document, members: Mapping[str, str]) -> None:
-    for member, instead in members.items():
-        if params.get(member):
-            raise ValidationException(f"modeltap does not serve {member}: {instead}.")
-
-
-def check_alarm(params: Document) -> None:
-    """Raise `ValidationException` for an alarm that cannot be judged; it names the member."""
-    _refuse(params, REFUSED)
-    for member in REQUIRED:
-        if member not in params:
-            raise ValidationException(f"The parameter {member} is required.")
-    if params["ComparisonOperator"] not in COMPARISONS:
-        raise ValidationException(
-            "modeltap does not serve this ComparisonOperator: give one of "
-            f"{', '.join(COMPARISONS)}."
-        )
-    if params.get("TreatMissingData", Missing.MISSING) not in list(Missing):
-        raise ValidationException(f"TreatMissingData must be one of {', '.join(Missing)}.")
-    if not abs(params["Threshold"]) < float("inf"):
-        raise ValidationException("The parameter Threshold must be a number.")
-    _check_periods(params["Period"], params["EvaluationPeriods"], params.get("DatapointsToAlarm"))
-
-
-def _check_periods(period: int, periods: int, datapoints: int | None) -> None:
-    if period % 60:
-        raise ValidationException("The parameter Period must be a multiple of 60.")
-    most = WEEK_SECONDS if period >= 3600 else DAY_SECONDS
-    if period * periods > most:
-        raise ValidationException(
-            f"Metrics cannot be checked across more than {most // DAY_SECONDS} days "
-            "(EvaluationPeriods * Period must be <= "
-            f"{most}; a Period of an hour or more has {WEEK_SECONDS})."
-        )
-    if datapoints is not None and datapoints > periods:
-        raise ValidationException("DatapointsToAlarm must not be above EvaluationPeriods.")
-
-
-def _is_wanted(alarm: Alarm, params: Document) -> bool:
-    names = params.get("AlarmNames")
-    kinds = params.get("AlarmTypes", ["MetricAlarm"])
-    action = params.get("ActionPrefix", "")
-    actions = [each for name in _ACTIONS for each in alarm.spec.get(name, [])]
-    return (
-        "MetricAlarm" in kinds
-        and (not names or alarm.name in names)
-        and alarm.name.startswith(params.get("AlarmNamePrefix", ""))
-        and alarm.status["StateValue"] == params.get("StateValue", alarm.status["StateValue"])
-        and (not action or any(each.startswith(action) for each in actions))
-    )
-
-
-def _is_asked_for(item: Document, params: Document) -> bool:
-    moment = utc(item["Ns"])
-    return (
-        item["Kind"] == params.get("HistoryItemType", item["Kind"])
-        and params.get("StartDate", moment) <= moment <= params.get("EndDate", moment)
-        and "MetricAlarm" in params.get("AlarmTypes", ["MetricAlarm"])
-    )
-
-
-# ---------------------------------------------------------------- what is answered
-
-_ACTIONS = ("OKActions", "AlarmActions", "InsufficientDataActions")
-_DEFAULTS: Document = {"ActionsEnabled": True, "Dimensions": [], **{name: [] for name in _ACTIONS}}
-
-
-def _paged(
-    items: Iterable[tuple[tuple[Any, ...], Any]], params: Document, *, falling: bool = False
-) -> tuple[list[Any], Document]:
-    """Give a page of items that are in the order of their keys, and the token if more are left."""
-    keyed = list(items)
-    if keyed and params.get("NextToken"):
-        after = unsealed(params["NextToken"], *map(type, keyed[0][0]))
-        keyed = [each for each in keyed if (each[0] < after if falling else each[0] > after)]
-    page = keyed[: params.get("MaxRecords", ALARMS_PAGE)]
-    more = {} if len(page) == len(keyed) else {"NextToken": sealed(page[-1][0])}
-    return [item for _, item in page], more
-
-
-def alarm_document(alarm: Alarm) -> Document:
-    """Give a `MetricAlarm`."""
-    updated = utc(alarm.status["UpdatedNs"])
-    return {
-        **_DEFAULTS,
-        **alarm.spec,
-        "AlarmArn": alarm.arn,
-        "AlarmConfigurationUpdatedTimestamp": utc(alarm.configured_ns),
-        "StateValue": alarm.status["StateValue"],
-        "StateReason": alarm.status["StateReason"],
-        "StateReasonData": alarm.status["StateReasonData"] or None,
-        "StateUpdatedTimestamp": updated,
-        "StateTransitionedTimestamp": updated,
-    }
-
-
-def _history_document(alarm: Alarm, item: Document) -> Document:
-    return {
-        "AlarmName": alarm.name,
-        "AlarmType": "MetricAlarm",
-        "Timestamp": utc(item["Ns"]),
-        "HistoryItemType": item["Kind"],
-        "HistorySummary": item["Summary"],
-        "HistoryData": item["Data"],
-    }

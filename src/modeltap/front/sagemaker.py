@@ -1,4 +1,5 @@
-"""SageMaker: models, endpoint configs, endpoints and their tags; jobs are in `jobs.py`.
+"""SageMaker: models, endpoint configs, endpoints and their tags; jobs are in `jobs.py`, what
+monitors in `monitoring.py`.
 
 An operation only checks and writes what is asked for; `control.reconcile` makes it so, and is woken
 after each write. What the kinds have in common stands in `kinds.py`; here are the operations with a
@@ -33,6 +34,7 @@ from modeltap.control.fleets import (
     retaining,
 )
 from modeltap.control.lifecycle import IN_PROGRESS, Event, IllegalStep
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import (
     ObjectStoreError,
     ResourceLimitExceeded,
@@ -43,7 +45,9 @@ from modeltap.front.app import Call, Operation, Service
 from modeltap.front.endpoint_description import describe_endpoint
 from modeltap.front.jobs import WAKING as JOBS
 from modeltap.front.jobs import Jobs
-from modeltap.front.kinds import CONFIG, ENDPOINT, HOSTED, KINDS, MODEL, Kind, Resources
+from modeltap.front.kinds import CONFIG, DELETABLE, ENDPOINT, KINDS, MODEL, Kind, Resources
+from modeltap.front.monitoring import OPERATIONS as MONITORING
+from modeltap.front.monitoring import Monitoring
 from modeltap.front.refusals import (
     check_capacities,
     check_deployment,
@@ -68,6 +72,8 @@ def sagemaker_service(
     exists: Exists,
     wake: Callable[[], None],
     wake_jobs: Callable[[], None],
+    wake_schedules: Callable[[], None],
+    schedules: Schedules,
     stopped: Stopped,
     *,
     instances_max: int,
@@ -75,7 +81,7 @@ def sagemaker_service(
     durability: Durability,
 ) -> Service:
     """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written,
-    `wake_jobs` after jobs.
+    `wake_jobs` after jobs, `wake_schedules` after schedules.
 
     `instances_max` bounds the instances of all endpoints together, `jobs_max` the jobs that run at
     once; `durability` is that of the endpoints whose config has no tag that says it.
@@ -84,7 +90,8 @@ def sagemaker_service(
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     jobs = Jobs(resources, wake_jobs, jobs_max)
-    return Service(model, sagemaker.operations() | jobs.operations())
+    monitoring = Monitoring(resources, schedules, wake_schedules)
+    return Service(model, sagemaker.operations() | jobs.operations() | monitoring.operations())
 
 
 _Function = Callable[[Document], Document]
@@ -324,7 +331,7 @@ def _of_kind(
 ALIKE: Mapping[str, Callable[[Resources, Document], Document]] = {
     **{f"Describe{kind.member}": _of_kind(Resources.describe, kind) for kind in KINDS},
     **{f"List{kind.member}s": _of_kind(Resources.list, kind) for kind in KINDS},
-    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in HOSTED},
+    **{f"Delete{kind.member}": _of_kind(Resources.delete, kind) for kind in DELETABLE},
     "AddTags": Resources.add_tags,
     "ListTags": Resources.list_tags,
     "DeleteTags": Resources.delete_tags,
@@ -342,4 +349,4 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS})
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *MONITORING})

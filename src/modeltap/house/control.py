@@ -20,7 +20,9 @@ from modeltap.capture.disk import SystemDisk
 from modeltap.capture.folder import SpoolFolder
 from modeltap.capture.inventory import Inventory
 from modeltap.capture.standing import standing, stopped
+from modeltap.capture.undelivered import ask_seal, undelivered
 from modeltap.control.capturez import capturez
+from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
 from modeltap.control.launching import Ensure, Launching
@@ -29,11 +31,13 @@ from modeltap.control.metric_files import MetricFiles
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
+from modeltap.control.schedule_loop import ScheduleLoop
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
+from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
-from modeltap.front.monitoring import monitoring_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
@@ -63,13 +67,18 @@ async def serve(process: Process) -> None:
     tasks = Tasks(process)
     environments = Environments(layout.environments)
     ensure, logbook = _ensure(environments), Logbook(layout.logs)
-    reconciler = _reconciler(process, store, stores, ensure, logbook, tasks)
+    publisher = Publisher(layout.routing, layout.gateways, clock)
+    reconciler = _reconciler(process, store, stores, ensure, publisher, logbook, tasks)
     points, alarms = Points(store), Alarms(store)
     jobs = _jobs(process, store, stores, ensure, logbook, points, tasks)
     beat = MetricBeat(points, alarms, clock, settings.metrics_retention_days)
     partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
+    schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
+    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
+    view = CaptureView(*looks, publisher.in_flight)
+    runs = _runs(process, store, stores, schedules, view, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
             store,
@@ -78,6 +87,8 @@ async def serve(process: Process) -> None:
             _exists(stores),
             reconciler.wake,
             jobs.wake,
+            runs.wake,
+            schedules,
             partial(stopped, rings),
             instances_max=settings.instances_max,
             jobs_max=settings.processing_jobs_max,
@@ -92,6 +103,7 @@ async def serve(process: Process) -> None:
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
     tasks.spawn(reconciler.run())
     tasks.spawn(jobs.run())
+    tasks.spawn(runs.run())
     tasks.spawn(beat.run())
     pages = _pages(process, partial(standing, inventory, rings), rings, points)
     metrics = UvicornProtocol(pages, clock)
@@ -133,6 +145,7 @@ def _reconciler(
     store: Store,
     stores: Stores,
     ensure: Ensure,
+    publisher: Publisher,
     logbook: Logbook,
     tasks: Tasks,
 ) -> Reconciler:
@@ -157,7 +170,7 @@ def _reconciler(
         store,
         launcher,
         launching,
-        Publisher(layout.routing, layout.gateways, clock),
+        publisher,
         logbook,
         clock,
         tasks.spawn,
@@ -197,6 +210,34 @@ def _jobs(
         },
     )
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
+
+
+def _runs(
+    process: Process,
+    store: Store,
+    stores: Stores,
+    schedules: Schedules,
+    view: CaptureView,
+    wake_jobs: Callable[[], None],
+    tasks: Tasks,
+) -> ScheduleLoop:
+    settings, clock = process.settings, process.clock
+    steps = ExecutionSteps(
+        store,
+        schedules.executions,
+        JobStates(store, clock),
+        stores.at,
+        view,
+        clock,
+        settings.partition,
+        Bounds(
+            settings.monitor_grace_seconds,
+            settings.invocation_seconds_max,
+            settings.processing_jobs_max,
+        ),
+        wake_jobs,
+    )
+    return ScheduleLoop(schedules, steps, clock, tasks.spawn)
 
 
 def _ensure(environments: Environments) -> Ensure:

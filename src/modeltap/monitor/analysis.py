@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from modeltap.monitor import profile
 from modeltap.monitor.careful import width_of
 from modeltap.monitor.checks import check, drifts_of
 from modeltap.monitor.constraints import Constraints, constraints_of, read_constraints
@@ -17,6 +16,7 @@ from modeltap.monitor.datasets import summarise
 from modeltap.monitor.executor import Executor, executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.findings import Findings
+from modeltap.monitor.folding import Folding
 from modeltap.monitor.kinds import Kind
 from modeltap.monitor.offenders import offenders_of
 from modeltap.monitor.plan import Format, Plan
@@ -156,13 +156,13 @@ def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:
 
 def _profiled(files: Sequence[Path], plan: Plan, executor: Executor, progress: Progress) -> Profile:
     sizes = [file.stat().st_size for file in files]
-    parts: dict[int, Profile] = {}
+    folding = Folding(whole=plan.whole)
     done = 0
     for at, part in executor.map(partial(summarise, plan=plan), files):
-        parts[at] = part
+        folding.add(at, part)
         done += sizes[at]
         progress(done, sum(sizes))
-    return profile.merged([parts[at] for at in sorted(parts)])
+    return folding.whole()
 
 
 def _reread(

@@ -8,6 +8,7 @@ import json
 import os
 import traceback
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from modeltap.monitor.findings import Findings
 from modeltap.monitor.handlers import postprocess
 from modeltap.monitor.plan import SIDES, Format, Plan
 from modeltap.monitor.written import write_report
-from modeltap.nouns import Document
+from modeltap.nouns import MONITOR_NOTE, Document
 
 ML_ROOT = "MODELTAP_ML_ROOT"
 NESTED = "modeltap_nested_json"
@@ -60,6 +61,8 @@ def _ended(output: Path, message: str, status: int) -> int:
 def _analysed(variables: Variables) -> Findings:
     request = request_of(variables)
     findings = analyse(request, _tell)
+    if note := variables.get(MONITOR_NOTE):
+        findings = replace(findings, notes=(*findings.notes, note))
     if request.plan.cache is not None:
         trim(Path(request.plan.cache))
     write_report(findings, Path(_required(variables, "output_path")))

@@ -49,6 +49,25 @@ TAGS = Table(
     Column("value", String(256), nullable=False),
 )
 
+EXECUTIONS = Table(
+    "executions",
+    METADATA,
+    Column("schedule_id", String(36), primary_key=True),  # a name may be used again: this is not
+    Column("scheduled_ns", BigInteger, primary_key=True),
+    Column("schedule", String(63), nullable=False),
+    Column("key", String(63), nullable=False, index=True),  # the schedule's name in lower case
+    Column("endpoint", String(63), nullable=False),
+    Column("definition", String(63), nullable=True),  # the job definition's name, if it has one
+    Column("monitoring_type", String(32), nullable=False),
+    Column("status", String(32), nullable=False, index=True),
+    Column("job", String(63), nullable=True),
+    Column("failure", Text, nullable=True),
+    Column("spec", DOCUMENT, nullable=False),  # what runs, as it was when it was due
+    Column("version", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+)
+
 METRICS = Table(
     "metrics",
     METADATA,

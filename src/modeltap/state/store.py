@@ -1,4 +1,4 @@
-"""Every statement that modeltap sends to its state database.
+"""Every statement about resources and their tags that modeltap sends to its state database.
 
 Constraints. One writer process (control); reads from many threads. Synchronous, because at the
 rates of a control plane the asynchronous engines are the slow ones: callers on an event loop use
@@ -13,12 +13,10 @@ name of their last row, not by an offset, so that rows which come or go between 
 repeat nor hide others.
 """
 
-import base64
-import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +41,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from modeltap.errors import ResourceExists, StaleVersion, StateUnusable, ValidationException
 from modeltap.nouns import Document
+from modeltap.state import tokens
 from modeltap.state.schema import RESOURCES, TAGS
 
 BUSY_SECONDS_MAX = 5.0
@@ -82,6 +81,7 @@ class Query:
     descending: bool = True
     limit: int = 10
     next_token: str | None = None
+    members: Mapping[str, str] = field(default_factory=dict)  # of the status document: equal
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ class Store:
     def create(self, resource: Resource, tags: Mapping[str, str] | None = None) -> None:
         """Add a resource with its tags. Raise `ResourceExists` if its name is taken."""
         try:
-            with self._writing() as connection:
+            with self.writing() as connection:
                 connection.execute(insert(RESOURCES).values(_row(resource)))
                 _put_tags(connection, resource.arn, tags or {})
         except IntegrityError as error:
@@ -131,7 +131,7 @@ class Store:
     def get(self, kind: str, name: str) -> Resource | None:
         """Find a resource by its name in any case."""
         statement = select(RESOURCES).where(_is(kind, name))
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(statement).one_or_none()
         return None if row is None else _resource(row)
 
@@ -142,12 +142,12 @@ class Store:
         statement = select(RESOURCES).where(RESOURCES.c.kind == kind).order_by(RESOURCES.c.key)
         if statuses:
             statement = statement.where(_status_column(status_member).in_(statuses))
-        with self._reading() as connection:
+        with self.reading() as connection:
             return tuple(_resource(row) for row in connection.execute(statement))
 
     def list(self, query: Query) -> Page:
         """Give one page. Raise `ValidationException` on a token that is none of ours."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             rows = connection.execute(_listing(query)).all()
         resources = tuple(_resource(row) for row in rows[: query.limit])
         more = len(rows) > query.limit
@@ -158,14 +158,14 @@ class Store:
 
         Raise `StaleVersion` if it was written or deleted since.
         """
-        modified_ns = _shown(now_ns)
+        modified_ns = shown(now_ns)
         written = replace(read, status=status, version=read.version + 1, modified_ns=modified_ns)
         statement = (
             update(RESOURCES)
             .where(_is(read.kind, read.name), RESOURCES.c.version == read.version)
             .values(status=status, version=written.version, modified_ns=modified_ns)
         )
-        with self._writing() as connection:
+        with self.writing() as connection:
             if connection.execute(statement).rowcount != 1:
                 raise StaleVersion(read.kind, read.name)
         return written
@@ -173,7 +173,7 @@ class Store:
     def delete(self, kind: str, name: str) -> bool:
         """Remove a resource and its tags; tell whether it was there."""
         arns = select(RESOURCES.c.arn).where(_is(kind, name)).scalar_subquery()
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(delete(TAGS).where(TAGS.c.arn == arns))
             return connection.execute(delete(RESOURCES).where(_is(kind, name))).rowcount == 1
 
@@ -181,39 +181,38 @@ class Store:
 
     def by_arn(self, arn: str) -> Resource | None:
         statement = select(RESOURCES).where(RESOURCES.c.arn == arn)
-        with self._reading() as connection:
+        with self.reading() as connection:
             row = connection.execute(statement).one_or_none()
         return None if row is None else _resource(row)
 
     def tags(self, arn: str) -> dict[str, str]:
         """Give the tags of a resource, in order of their keys."""
-        with self._reading() as connection:
+        with self.reading() as connection:
             return _tags(connection, arn)
 
     def put_tags(self, arn: str, tags: Mapping[str, str]) -> dict[str, str]:
         """Add or replace tags, give all; `ValidationException` if they became too many."""
-        with self._writing() as connection:
+        with self.writing() as connection:
             _put_tags(connection, arn, tags)
             return _tags(connection, arn)
 
     def delete_tags(self, arn: str, keys: Sequence[str]) -> None:
-        with self._writing() as connection:
+        with self.writing() as connection:
             connection.execute(delete(TAGS).where(TAGS.c.arn == arn, TAGS.c.key.in_(keys)))
 
     # ------------------------------------------------------------ transactions
 
     @contextmanager
-    def _writing(self) -> Iterator[Connection]:
+    def writing(self) -> Iterator[Connection]:
+        """Give a transaction that begins with its write. Raise `StateUnusable`."""
         with self._guarded(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
-    def _reading(self) -> Iterator[Connection]:
+    def reading(self) -> Iterator[Connection]:
+        """Give a transaction that only reads. Raise `StateUnusable`."""
         with self._guarded(), self._engine.connect() as connection:
             yield connection
-
-    reading, writing = _reading, _writing
-    """For the modules of other tables: `points`, `alarms`."""
 
     @contextmanager
     def _guarded(self) -> Iterator[None]:
@@ -248,7 +247,7 @@ def _listing(query: Query) -> Select[Any]:
     position = tuple_(value, RESOURCES.c.key)
     statement = select(RESOURCES).where(RESOURCES.c.kind == query.kind, *_filters(query))
     if query.next_token is not None:
-        after = tuple_(*_position(query.next_token))
+        after = tuple_(*tokens.read(query.next_token))
         statement = statement.where(position < after if query.descending else position > after)
     columns = (value, RESOURCES.c.key)
     order = [column.desc() if query.descending else column.asc() for column in columns]
@@ -261,6 +260,8 @@ def _filters(query: Query) -> Iterator[ColumnElement[bool]]:
         yield columns.key.contains(query.name_contains.lower(), autoescape=True)
     if query.status is not None:
         yield _status_column(query.status_member) == query.status
+    for member, value in query.members.items():
+        yield _status_column(member) == value
     for column, after, before in (
         (columns.created_ns, query.created_after_ns, query.created_before_ns),
         (columns.modified_ns, query.modified_after_ns, query.modified_before_ns),
@@ -304,11 +305,12 @@ def _tags(connection: Connection, arn: str) -> dict[str, str]:
 
 def _row(resource: Resource) -> dict[str, Any]:
     times = {"created_ns": resource.created_ns, "modified_ns": resource.modified_ns}
-    shown = {name: _shown(time_ns) for name, time_ns in times.items()}
-    return asdict(resource) | {"key": resource.name.lower()} | shown
+    whole = {name: shown(time_ns) for name, time_ns in times.items()}
+    return asdict(resource) | {"key": resource.name.lower()} | whole
 
 
-def _shown(time_ns: int) -> int:
+def shown(time_ns: int) -> int:
+    """Give a time as AWS shows it: in whole milliseconds."""
     return time_ns // 1_000_000 * 1_000_000
 
 
@@ -320,18 +322,7 @@ def _resource(row: Row[Any]) -> Resource:
 
 def _token(query: Query, last: Resource) -> str:
     values = {"Name": last.name.lower(), "Status": last.status.get(query.status_member)}
-    position = [values.get(query.sort_by, last.created_ns), last.name.lower()]
-    return base64.urlsafe_b64encode(json.dumps(position).encode()).decode()
-
-
-def _position(token: str) -> tuple[int | str, str]:
-    try:
-        value, key = json.loads(base64.urlsafe_b64decode(token))
-    except (ValueError, TypeError) as error:
-        raise ValidationException("Invalid NextToken.") from error
-    if not isinstance(value, int | str) or not isinstance(key, str):
-        raise ValidationException("Invalid NextToken.")
-    return value, key
+    return tokens.written(values.get(query.sort_by, last.created_ns), last.name.lower())
 
 
 def _prepare(connection: sqlite3.Connection, _record: object) -> None:

@@ -14,15 +14,16 @@ from botocore.config import Config
 from modeltap.clock import SystemClock
 from modeltap.control.endpoints import Settle, endpoint_of, settled, status_document
 from modeltap.control.lifecycle import Event
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import StoreUnavailable
 from modeltap.front.app import AwsApp, verifier
+from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
-from modeltap.front.monitoring import monitoring_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.logbook import Logbook
-from modeltap.nouns import Durability, Partition
+from modeltap.nouns import CatchUp, Durability, Partition
 from modeltap.state.alarms import Alarms
 from modeltap.state.points import Points
 from modeltap.state.store import Store
@@ -47,6 +48,10 @@ class World:
     unreachable: set[str] = field(default_factory=set)
     wakes: int = 0
     stopped: dict[str, str] = field(default_factory=dict)  # why, by endpoint
+
+    @property
+    def schedules(self) -> Schedules:
+        return Schedules(self.store, SystemClock(), PARTITION, CatchUp.RUN)
 
     def client(self, service: str) -> Any:
         return SESSION.client(
@@ -85,6 +90,8 @@ def app(world: World) -> AwsApp:
             exists=world.exists,
             wake=world.wake,
             wake_jobs=world.wake,
+            wake_schedules=world.wake,
+            schedules=world.schedules,
             stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
             jobs_max=JOBS_MAX,

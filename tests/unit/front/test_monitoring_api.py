@@ -12,7 +12,7 @@ from sagemaker_server import KEY_ID, SECRET, World, serving
 
 from modeltap.clock import SystemClock, utc
 from modeltap.control.metric_beat import MetricBeat
-from modeltap.front import monitoring
+from modeltap.front.cloudwatch import REQUIRED
 from modeltap.state.alarms import Alarms
 from modeltap.state.points import Points
 from old_cloudwatch import OldClient
@@ -286,7 +286,7 @@ def test_alarms_that_cannot_be_judged(
 
 
 def test_what_an_alarm_needs_is_asked_for(cloudwatch: Any, namespace: str) -> None:
-    for member in monitoring.REQUIRED:
+    for member in REQUIRED:
         asked = alarm(namespace)
         del asked[member]
         with refused("InvalidParameterValue", f"The parameter {member} is required"):

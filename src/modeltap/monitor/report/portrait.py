@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 from modeltap.monitor import distance
@@ -100,6 +101,7 @@ def _times(drift: Drift, value: float) -> float:
 # ---------------------------------------------------------------- making
 
 
+@lru_cache(maxsize=1)  # page and terminal ask for the same
 def portraits(findings: Findings) -> list[Portrait]:
     """Give every column of the data, what matters most first. Raise `AnalysisFailed`."""
     found = list(_portraits(findings))

@@ -1,0 +1,118 @@
+"""Schedules and what they run, as `state` has them: read, changed, and made due.
+
+Here the plan of `schedules.py` meets the database. The loop and the API both make runs due by it:
+what changes a schedule first makes the runs that were due until then.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+from modeltap.clock import Clock
+from modeltap.control import definitions, schedules
+from modeltap.control.schedules import (
+    NEVER,
+    Schedule,
+    ScheduleEvent,
+    ScheduleStatus,
+    due,
+    schedule_document,
+    schedule_of,
+    step,
+)
+from modeltap.control.windows import Timing, timing_of
+from modeltap.errors import StaleVersion
+from modeltap.nouns import CatchUp, Document, Partition
+from modeltap.state.executions import Execution, Executions
+from modeltap.state.store import Resource, Store
+
+ACTIVE = ("Pending", "InProgress", "Stopping")
+"""Statuses of executions at which there is something left to do."""
+
+_NOTHING: Document = {"MonitoringInputs": [{"EndpointInput": {}}]}
+
+
+class Schedules:
+    """All schedules of a home."""
+
+    def __init__(self, store: Store, clock: Clock, partition: Partition, catch_up: CatchUp) -> None:
+        self.executions = Executions(store)
+        self._store = store
+        self._clock = clock
+        self._partition = partition
+        self._catch_up = catch_up
+
+    def every(self) -> list[Schedule]:
+        return [schedule_of(each) for each in self._store.every(schedules.KIND)]
+
+    def definition(self, config: Document) -> Document | None:
+        """Give what a config runs, written in it or named; None if there is none of that name."""
+        written: Document | None = config.get("MonitoringJobDefinition")
+        if written is not None:
+            return written
+        found = self._store.get(definitions.KIND, config["MonitoringJobDefinitionName"])
+        return None if found is None else definitions.inline(found.spec)
+
+    def timing(self, schedule: Schedule) -> Timing:
+        """Give when a schedule runs; `front` has let in none that this refuses."""
+        return timing_of(schedule.config, self.definition(schedule.config) or _NOTHING)
+
+    def change(self, resource: Resource, change: Callable[[Schedule], Schedule]) -> None:
+        """Make the runs of a schedule that are due, then write it. Raise `StaleVersion`."""
+        schedule = schedule_of(resource)
+        self.make([schedule])
+        changed = change(schedule)
+        self._store.put_status(resource, schedule_document(changed), self._clock.now_ns())
+
+    def settle(self) -> list[Schedule]:
+        """Take up what was asked for; give all schedules as they stand then."""
+        now_ns = self._clock.now_ns()
+        for resource in self._store.every(
+            schedules.KIND, schedules.STATUS_MEMBER, (ScheduleStatus.PENDING,)
+        ):
+            taken = step(schedule_of(resource), ScheduleEvent.SETTLED, now_ns)
+            try:
+                self._store.put_status(resource, schedule_document(taken), now_ns)
+            except StaleVersion:
+                continue  # it was changed meanwhile: the next turn takes it up
+        return self.every()
+
+    def make(self, some: Sequence[Schedule]) -> None:
+        """Make the executions that are due; who comes second finds them there."""
+        now_ns = self._clock.now_ns()
+        ran = self.executions.ran([each.id for each in some], now_ns)
+        for schedule in some:
+            timing = self.timing(schedule)
+            for scheduled_ns in due(
+                schedule, timing, ran.get(schedule.id, NEVER), now_ns, self._catch_up
+            ):
+                self.executions.add(self._execution(schedule, timing, scheduled_ns, now_ns))
+
+    def next_due(self, some: Iterable[Schedule]) -> int | None:
+        """Give when the next run of some schedules is due."""
+        scheduled = [each for each in some if each.status is ScheduleStatus.SCHEDULED]
+        return schedules.next_due(map(self.timing, scheduled), self._clock.now_ns())
+
+    def _execution(
+        self, schedule: Schedule, timing: Timing, scheduled_ns: int, now_ns: int
+    ) -> Execution:
+        definition, window = self.definition(schedule.config), timing.window(scheduled_ns)
+        made = Execution(
+            schedule_id=schedule.id,
+            scheduled_ns=scheduled_ns,
+            schedule=schedule.name,
+            endpoint=schedule.endpoint,
+            definition=schedule.definition_name,
+            monitoring_type=schedules.DATA_QUALITY,
+            status="Pending",
+            spec={"Definition": definition, "StartNs": window.start_ns, "EndNs": window.end_ns},
+            created_ns=now_ns,
+            modified_ns=now_ns,
+        )
+        if definition is not None:
+            return made
+        arn = self._partition.arn(definitions.KIND, schedule.definition_name or "")
+        failure = (
+            f'Could not find job definition "{arn}": it was deleted. Update the schedule with '
+            "another one."
+        )
+        return replace(made, status="Failed", failure=failure)
