@@ -9,7 +9,15 @@ from hypothesis import strategies as st
 
 from modeltap.house.served import SERVED
 
-OPERATIONS = [(service, name) for service, names in SERVED.items() for name in names]
+PROTOCOLS = {"cloudwatch": ("json", "query")}
+"""Of services that are asked in more than one; "": the one that botocore's model names."""
+
+OPERATIONS = [
+    (service, protocol, name)
+    for service, names in SERVED.items()
+    for protocol in PROTOCOLS.get(service, ("",))
+    for name in names
+]
 """From the tables that serve: an operation that is not in the round trips is not served."""
 
 _TOKEN = st.text(string.ascii_lowercase + string.digits + "-", min_size=1, max_size=8)
@@ -23,23 +31,28 @@ _ANY = st.text(
 )
 
 
-def documents(shape: Any, *, coarse: bool, filled: bool) -> st.SearchStrategy[dict[str, Any]]:
+def documents(
+    shape: Any, *, coarse: bool, filled: bool, form: bool = False
+) -> st.SearchStrategy[dict[str, Any]]:
     """Draw documents of a structure.
 
     `coarse` times have whole seconds (what botocore's serializers send); `filled` lists are never
-    empty (XML and forms cannot tell an empty list from none).
+    empty (XML and forms cannot tell an empty list from none), nor are structures within a `form`.
     """
-    return _Drawing(coarse, filled).structure(shape)
+    return _Drawing(coarse, filled, form).structure(shape)
 
 
 class _Drawing:
-    def __init__(self, coarse: bool, filled: bool) -> None:
+    def __init__(self, coarse: bool, filled: bool, form: bool) -> None:
         self._coarse = coarse
         self._filled = filled
+        self._form = form
 
     def structure(self, shape: Any) -> st.SearchStrategy[dict[str, Any]]:
         payload = shape.serialization.get("payload")
         drawn = {name: self._member(member) for name, member in shape.members.items()}
+        if shape.is_tagged_union:
+            return st.one_of([st.fixed_dictionaries({name: drawn[name]}) for name in drawn])
         required = {n: s for n, s in drawn.items() if n in shape.required_members or n == payload}
         optional = {n: s for n, s in drawn.items() if n not in required}
         return st.fixed_dictionaries(required, optional=optional)
@@ -57,7 +70,7 @@ class _Drawing:
     ) -> st.SearchStrategy[Any]:
         match shape.type_name:
             case "structure":
-                return self.structure(shape)
+                return self.structure(shape).filter(bool) if self._form else self.structure(shape)
             case "list":
                 item = self._value(shape.member, text, time_is_coarse=time_is_coarse)
                 return st.lists(item, min_size=int(self._filled), max_size=2)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -107,25 +107,30 @@ async def serve(process: Process) -> None:
         "monitoring": monitoring_service(points, alarms, clock, partition),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
-    http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
-    tasks.spawn(reconciler.run())
-    tasks.spawn(jobs.run())
-    tasks.spawn(transforms.run())
-    tasks.spawn(runs.run())
-    tasks.spawn(beat.run())
+    for work in (reconciler, jobs, transforms, runs, beat):
+        tasks.spawn(work.run())
+    inside = AwsApp(services, verify, clock, behind_gateway=True)
     pages = _pages(process, partial(standing, inventory, rings), rings, points)
-    metrics = UvicornProtocol(pages, clock)
-    listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
-    scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
-    process.ready()
-    await process.stopping.wait()
-    listener.cancel()
-    scrapes.cancel()
-    await http.drain()
-    await metrics.drain()
+    await _answering(process, tasks, {"inside": inside, "metrics": pages})
     await tasks.end()
     environments.close()  # only now: a build that was stopped is no build that failed
     store.close()
+
+
+async def _answering(process: Process, tasks: Tasks, apps: Mapping[str, ASGIApplication]) -> None:
+    """Answer on the sockets of these names until the process is to stop; end what is under way."""
+    clock = process.clock
+    protocols = {name: UvicornProtocol(app, clock) for name, app in apps.items()}
+    listeners = [
+        tasks.spawn(accept.serve(process.socket(name), protocol, clock=clock))
+        for name, protocol in protocols.items()
+    ]
+    process.ready()
+    await process.stopping.wait()
+    for listener in listeners:
+        listener.cancel()
+    for protocol in protocols.values():
+        await protocol.drain()
 
 
 def _pages(process: Process, look: Look, rings: Sequence[int], points: Points) -> ASGIApplication:
