@@ -360,6 +360,9 @@ class Partition:
     def log_group_arn(self, group: str) -> str:
         return f"arn:aws:logs:{self.region}:{self.account}:log-group:{group}"
 
+    def alarm_arn(self, name: str) -> str:
+        return f"arn:aws:cloudwatch:{self.region}:{self.account}:alarm:{name}"
+
 
 def endpoint_log_group(endpoint: str) -> str:
     """Name the log group of an endpoint's containers, as CloudWatch has it."""

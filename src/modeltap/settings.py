@@ -138,6 +138,9 @@ class Settings(BaseSettings):
     monitor_grace_seconds: float = Field(
         300.0, description="longest wait of a run for records of its window on their way, s", ge=0
     )
+    metrics_retention_days: int = Field(
+        15, description="for which points of metrics are kept, days", ge=1
+    )
     body_bytes_max: int = Field(
         25 * MIB, description="largest request body of an invocation, bytes"
     )

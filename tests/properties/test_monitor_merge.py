@@ -15,6 +15,7 @@ from modeltap.monitor import profile, summary
 from modeltap.monitor.columns import summary_of
 from modeltap.monitor.constraints import constraints_of
 from modeltap.monitor.datasets import summarise
+from modeltap.monitor.folding import Folding
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.profile import Profile
 from modeltap.monitor.statistics import statistics_of
@@ -144,3 +145,17 @@ def test_a_column_that_a_part_does_not_know_is_missing_there(first: int, second:
     assert merged.rows == first + second
     assert merged.columns["a"].tally.missing == second
     assert merged.columns["b"].tally.missing == first
+
+
+@settings(deadline=None, max_examples=30)
+@given(st.lists(VALUES, max_size=70), st.randoms())
+def test_folding_is_merging_in_any_order(
+    columns: list[list[str | None]], chance: "np.random.Generator"
+) -> None:
+    parts = [Profile(len(each), {"x": summary_of(texts(each))}) for each in columns]
+    folding = Folding(whole=True)
+    order = list(range(len(parts)))
+    chance.shuffle(order)
+    for index in order:
+        folding.add(index, parts[index])
+    assert statistics_of(folding.whole()) == statistics_of(profile.merged(parts))

@@ -56,6 +56,18 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "FilterLogEvents": "what a group's streams said, by time and by terms or quoted phrases",
         "GetLogEvents": "what one stream said, forwards or backwards",
     },
+    "cloudwatch": {
+        "DeleteAlarms": "forget alarms and what they went through",
+        "DescribeAlarmHistory": "the last hundred turns of each alarm, its actions among them",
+        "DescribeAlarms": "alarms by name, prefix or state, and how they stand",
+        "DescribeAlarmsForMetric": "the alarms on one metric",
+        "GetMetricData": "a statistic of many metrics, in periods of whole minutes; no metric math",
+        "GetMetricStatistics": "statistics of one metric, in periods of whole minutes",
+        "ListMetrics": "metrics with a point in the last two weeks",
+        "PutMetricAlarm": "judge the statistic of one metric by a threshold, every ten seconds",
+        "PutMetricData": "add values or statistic sets to the points of their minutes",
+        "SetAlarmState": "set an alarm's state by hand, until it is judged again",
+    },
     "s3": {
         "AbortMultipartUpload": "drop an upload and its parts",
         "CompleteMultipartUpload": "make the named parts an object",

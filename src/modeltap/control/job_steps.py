@@ -33,6 +33,7 @@ from modeltap.control.jobs import (
     outcome,
 )
 from modeltap.control.launching import Ensure
+from modeltap.control.metric_files import MetricFiles
 from modeltap.control.patience import Patience
 from modeltap.control.staging import Staging, Stores
 from modeltap.errors import LaunchFailed, StaleVersion
@@ -106,6 +107,7 @@ class JobSteps:
         ensure: Ensure,
         stores: Stores,
         logbook: Logbook,
+        metrics: MetricFiles,
         clock: Clock,
         *,
         region: str,
@@ -121,6 +123,7 @@ class JobSteps:
         self._deliver = partial(Delivery, stores=stores, patience=patience)
         self._deliveries: dict[str, Delivery] = {}
         self._logbook = logbook
+        self._metrics = metrics
         self._clock = clock
         self._analyzer = analyzer
 
@@ -179,9 +182,19 @@ class JobSteps:
             await asyncio.to_thread(self._states.change, job.name, partial(_started, now_ns=now))
 
     async def finish(self, job: Job) -> None:
-        """Upload the outputs of a job that does not run, and conclude it."""
-        await self._conclude(job, await self._outcome(job))
+        """Upload the outputs of a job that does not run, take its metrics, and conclude it."""
+        came = await self._outcome(job)
+        await self._take_metrics(job)  # before its end is told: who waits for that finds them
+        await self._conclude(job, came)
         await self._launcher.clear(job.name)
+
+    async def _take_metrics(self, job: Job) -> None:
+        try:
+            told = await asyncio.to_thread(self._metrics.take, job, self._launcher.ml(job.name))
+        except OSError as error:
+            told = [f"metrics: the files are unreadable: {error}"]
+        for line in told:
+            self.tell(job, line)
 
     async def _outcome(self, job: Job) -> Outcome:
         stand = self._launcher.stand(job.name)

@@ -5,11 +5,12 @@
     modeltap_model_latency_microseconds{endpoint, variant}           histogram: ModelLatency
     modeltap_overhead_latency_microseconds{endpoint, variant}        histogram: OverheadLatency
     smcap_…                                                          capture: `docs/metrics.md`
+    modeltap_monitor_…                                               the monitor: the same
 
 Everything is counted anew for each scrape, from the gateways' meters, the rings and the spool; of
 the spool's files only what is new is read (`capture/inventory.py`). What failed before a variant
-was chosen has empty labels. A ledger that cannot be read leaves the capture families out: unknown
-is not zero.
+was chosen has empty labels. A ledger that cannot be read leaves the capture families out, a state
+database the monitor's: unknown is not zero.
 """
 
 from collections.abc import Callable, Iterator
@@ -23,7 +24,9 @@ from prometheus_client.registry import Collector
 
 from modeltap.capture.standing import Standing
 from modeltap.control.capture_families import LABELS, CaptureFamilies, counter
-from modeltap.errors import LedgerUnreadable
+from modeltap.control.monitor_families import MonitorFamilies
+from modeltap.errors import LedgerUnreadable, StateUnusable
+from modeltap.state.points import Points
 from modeltap.telemetry import meters
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -37,12 +40,14 @@ KINDS = {
 }
 
 
-def exposition(pages: int, look: Look, now_ns: int) -> bytes:
-    """Give the text, of the gateways' meters and of capture. Blocks for the spool's files."""
+def exposition(pages: int, look: Look, points: Points, now_ns: int) -> bytes:
+    """Give the text, of the gateways' meters, capture and the monitor. Blocks for files."""
     registry = CollectorRegistry()
     registry.register(_Invocations(pages))
     with suppress(LedgerUnreadable, OSError):
         registry.register(CaptureFamilies(look(), now_ns))
+    with suppress(StateUnusable):
+        registry.register(MonitorFamilies(points))
     return generate_latest(registry)
 
 

@@ -30,7 +30,7 @@ from botocore.model import ServiceModel
 from modeltap.auth import sigv4
 from modeltap.clock import Clock
 from modeltap.errors import AuthError, InternalFailure, ModeltapError, UnknownOperation
-from modeltap.front.body import Closable, Inbox, held_to_hash, whole
+from modeltap.front.body import Closable, Inbox, held_to_hash, unpacked, whole
 from modeltap.nouns import Caller, Document, HttpRequest, HttpResponse, Partition
 from modeltap.telemetry import Event, emit
 from modeltap.wire import catalog
@@ -83,11 +83,15 @@ class Service:
 
     `view` rereads a request after its signature was checked and before its operation is named:
     where S3 finds the bucket in the host, and the payload in its chunks.
+
+    `by_target` is the model in the second protocol of a service that has two: CloudWatch is asked
+    in JSON by who names its target, and by a form by older clients.
     """
 
     model: ServiceModel
     operations: Mapping[str, Operation]
     view: Callable[[HttpRequest], HttpRequest] = as_it_came
+    by_target: ServiceModel | None = None
 
 
 def verifier(
@@ -169,7 +173,7 @@ class AwsApp:
         target = (request.header(b"x-amz-target") or b"").decode("latin-1").rpartition(".")[0]
         for service in self._services.values():
             if target and service.model.metadata.get("targetPrefix") == target:
-                return service
+                return replace(service, model=service.by_target or service.model)
         try:
             return self._services.get(sigv4.scope(request).service, self._default)
         except AuthError:
@@ -187,6 +191,7 @@ class AwsApp:
             )
         body = await whole(request.body, BODY_BYTES_MAX)
         caller = self._verify(request, name, hexlify(hashlib.sha256(body).digest()))
+        body = unpacked(request, body, BODY_BYTES_MAX)
         return await _call(service, replace(request, body=body), caller, request_id)
 
 

@@ -1,13 +1,20 @@
 """Request bodies: read once, bounded, and held to the hash that was signed."""
 
 import asyncio
+import zlib
 from collections.abc import AsyncIterable, AsyncIterator, Iterable
 from typing import Any, Protocol, runtime_checkable
 
 from modeltap.auth.sigv4 import PayloadHash
-from modeltap.errors import IncompleteBody, PayloadTooLarge, RequestTimeout
+from modeltap.errors import (
+    IncompleteBody,
+    PayloadTooLarge,
+    RequestTimeout,
+    SerializationException,
+)
 from modeltap.nouns import HttpRequest
 
+GZIP = 31  # zlib's number for a window of 32 KiB in gzip's envelope
 SILENCE_SECONDS_MAX = 60.0  # within a body: a client that is gone without a sign holds nothing
 
 
@@ -98,3 +105,22 @@ async def whole(body: bytes | AsyncIterable[bytes], bytes_max: int) -> bytes:
         if len(gathered) > bytes_max:
             raise PayloadTooLarge(f"The body is larger than {bytes_max} bytes.")
     return bytes(gathered)
+
+
+def unpacked(request: HttpRequest, body: bytes, bytes_max: int) -> bytes:
+    """Undo the `gzip` that botocore puts around large bodies of some operations (PutMetricData).
+
+    Raise `PayloadTooLarge` beyond `bytes_max`, `SerializationException` where it is no gzip.
+    """
+    if (request.header(b"content-encoding") or b"").lower() != b"gzip":
+        return body
+    try:
+        inflate = zlib.decompressobj(GZIP)
+        plain = inflate.decompress(body, bytes_max + 1)
+    except zlib.error:
+        raise SerializationException("The body is not gzip, as its encoding says.") from None
+    if len(plain) > bytes_max:
+        raise PayloadTooLarge(f"The body is larger than {bytes_max} bytes.")
+    if not inflate.eof:
+        raise SerializationException("The body's gzip has no end.")
+    return plain

@@ -26,6 +26,8 @@ from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
 from modeltap.control.launching import Ensure, Launching
+from modeltap.control.metric_beat import MetricBeat
+from modeltap.control.metric_files import MetricFiles
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
@@ -33,6 +35,7 @@ from modeltap.control.schedule_loop import ScheduleLoop
 from modeltap.control.schedule_states import Schedules
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
+from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
 from modeltap.front.sagemaker import sagemaker_service
@@ -47,6 +50,8 @@ from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
 from modeltap.objects.remote import Stores
+from modeltap.state.alarms import Alarms
+from modeltap.state.points import Points
 from modeltap.state.store import Store
 
 
@@ -64,13 +69,14 @@ async def serve(process: Process) -> None:
     ensure, logbook = _ensure(environments), Logbook(layout.logs)
     publisher = Publisher(layout.routing, layout.gateways, clock)
     reconciler = _reconciler(process, store, stores, ensure, publisher, logbook, tasks)
-    jobs = _jobs(process, store, stores, ensure, logbook, tasks)
+    points, alarms = Points(store), Alarms(store)
+    jobs = _jobs(process, store, stores, ensure, logbook, points, tasks)
+    beat = MetricBeat(points, alarms, clock, settings.metrics_retention_days)
     partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
     schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
-    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
-    view = CaptureView(*looks, publisher.in_flight)
+    view = _view(inventory, rings, publisher)
     runs = _runs(process, store, stores, schedules, view, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
@@ -90,13 +96,13 @@ async def serve(process: Process) -> None:
         "sts": sts_service(partition, settings.role),
         "iam": iam_service(partition, settings.role),
         "logs": logs_service(logbook, clock, partition),
+        "monitoring": monitoring_service(points, alarms, clock, partition),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
-    tasks.spawn(reconciler.run())
-    tasks.spawn(jobs.run())
-    tasks.spawn(runs.run())
-    pages = _pages(process, partial(standing, inventory, rings), rings)
+    for loop in (reconciler, jobs, runs, beat):
+        tasks.spawn(loop.run())
+    pages = _pages(process, partial(standing, inventory, rings), rings, points)
     metrics = UvicornProtocol(pages, clock)
     listener = tasks.spawn(accept.serve(process.socket("inside"), http, clock=clock))
     scrapes = tasks.spawn(accept.serve(process.socket("metrics"), metrics, clock=clock))
@@ -111,13 +117,13 @@ async def serve(process: Process) -> None:
     store.close()
 
 
-def _pages(process: Process, look: Look, rings: Sequence[int]) -> ASGIApplication:
+def _pages(process: Process, look: Look, rings: Sequence[int], points: Points) -> ASGIApplication:
     """Make the application of the metrics port: `/metrics`, for Prometheus, and `/capturez`."""
     meters = process.assignment.fds["meters"]
     home, clock = str(process.settings.home), process.clock
 
     async def metrics(_: Request) -> Response:
-        text = await asyncio.to_thread(exposition, meters, look, clock.now_ns())
+        text = await asyncio.to_thread(exposition, meters, look, points, clock.now_ns())
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def capture(_: Request) -> Response:
@@ -175,6 +181,7 @@ def _jobs(
     stores: Stores,
     ensure: Ensure,
     logbook: Logbook,
+    points: Points,
     tasks: Tasks,
 ) -> JobLoop:
     settings, clock = process.settings, process.clock
@@ -190,6 +197,7 @@ def _jobs(
         ensure,
         stores.at,
         logbook,
+        MetricFiles(points, clock),
         clock,
         region=settings.region,
         patience_seconds=settings.startup_seconds_max,
@@ -199,6 +207,11 @@ def _jobs(
         },
     )
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
+
+
+def _view(inventory: Inventory, rings: Sequence[int], publisher: Publisher) -> CaptureView:
+    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
+    return CaptureView(*looks, publisher.in_flight)
 
 
 def _runs(

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from modeltap.front import iam, logs, sagemaker, sts
+from modeltap.front import cloudwatch, iam, logs, sagemaker, sts
 from modeltap.front.s3 import service as s3
 from modeltap.gateway import invocations
 
@@ -12,6 +12,7 @@ SERVED: Mapping[str, tuple[str, ...]] = {
     "sts": tuple(sts.SERVED),
     "iam": tuple(iam.SERVED),
     "logs": tuple(logs.SERVED),
+    "cloudwatch": tuple(cloudwatch.SERVED),
     "s3": tuple(sorted(s3.SERVED)),
 }
 """Botocore's name of a service → AWS's names of its operations, from the tables that serve them."""

@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from modeltap.monitor import profile
 from modeltap.monitor.careful import width_of
 from modeltap.monitor.checks import check, drifts_of
 from modeltap.monitor.constraints import Constraints, constraints_of, read_constraints
@@ -17,6 +16,7 @@ from modeltap.monitor.datasets import summarise
 from modeltap.monitor.executor import Executor, executor_for
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.findings import Findings
+from modeltap.monitor.folding import Folding
 from modeltap.monitor.kinds import Kind
 from modeltap.monitor.offenders import offenders_of
 from modeltap.monitor.plan import Format, Plan
@@ -24,6 +24,7 @@ from modeltap.monitor.profile import Profile
 from modeltap.monitor.statistics import BaselineFeature, baseline_features, statistics_of
 from modeltap.nouns import Document
 
+FILES_LOOKED_AT = 10  # for how many values their rows have
 MEMORY_OF_A_BYTE = 2
 """Bytes of memory that a whole summary may take for each byte of its file."""
 
@@ -57,8 +58,9 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
     `executor` is chosen by size and kind of the data unless it is given.
     """
     baseline = _read_baseline(request)
-    plan = _planned(request, baseline)
-    executor = executor or _executor(request.files, plan)
+    width = _width(request)
+    plan = _planned(request, baseline, width)
+    executor = executor or _executor(request.files, plan, width)
     found = _profiled(request.files, plan, executor, progress)
     if request.baseline_constraints is None:
         found = _reread(found, request, plan, executor, progress)
@@ -102,11 +104,11 @@ def _window(plan: Plan) -> tuple[str, str] | None:
 # ---------------------------------------------------------------- planning
 
 
-def _planned(request: Request, baseline: _Baseline) -> Plan:
+def _planned(request: Request, baseline: _Baseline, width: int) -> Plan:
     plan = request.plan
     names = plan.names or baseline.constraints.names
     if plan.format is Format.CAPTURE:
-        names = _captured_names(request.files, plan, names)
+        names = _as_many(names, width or len(names))
     size = sum(file.stat().st_size for file in request.files)
     return replace(
         plan,
@@ -119,20 +121,23 @@ def _planned(request: Request, baseline: _Baseline) -> Plan:
     )
 
 
-def _executor(files: Sequence[Path], plan: Plan) -> Executor:
-    named = plan.format is Format.CAPTURE and not _width(files, plan)
+def _executor(files: Sequence[Path], plan: Plan, width: int) -> Executor:
+    named = plan.format is Format.CAPTURE and not width
     in_python = plan.preprocessor is not None or plan.format is Format.JSON or named
     return executor_for([file.stat().st_size for file in files], in_python=in_python)
 
 
-def _captured_names(files: Sequence[Path], plan: Plan, names: tuple[str, ...]) -> tuple[str, ...]:
-    """Give as many names as the captured rows have values: the baseline's, and numbers beyond."""
-    width = _width(files, plan) or len(names)
+def _width(request: Request) -> int:
+    """Tell how many values captured rows have, if they have no names."""
+    if request.plan.format is not Format.CAPTURE:
+        return 0
+    looked_at = request.files[:FILES_LOOKED_AT]
+    return next((found for file in looked_at if (found := width_of(file, request.plan))), 0)
+
+
+def _as_many(names: tuple[str, ...], width: int) -> tuple[str, ...]:
+    """Give as many names as there are values: the baseline's, and numbers beyond."""
     return (*names[:width], *(f"_c{at}" for at in range(len(names), width)))
-
-
-def _width(files: Sequence[Path], plan: Plan) -> int:
-    return next((found for file in files if (found := width_of(file, plan))), 0)
 
 
 def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:
@@ -151,13 +156,13 @@ def _watched(baseline: _Baseline) -> dict[str, tuple[str, ...]]:
 
 def _profiled(files: Sequence[Path], plan: Plan, executor: Executor, progress: Progress) -> Profile:
     sizes = [file.stat().st_size for file in files]
-    parts: dict[int, Profile] = {}
+    folding = Folding(whole=plan.whole)
     done = 0
     for at, part in executor.map(partial(summarise, plan=plan), files):
-        parts[at] = part
+        folding.add(at, part)
         done += sizes[at]
         progress(done, sum(sizes))
-    return profile.merged([parts[at] for at in sorted(parts)])
+    return folding.whole()
 
 
 def _reread(

@@ -5,7 +5,7 @@ payloads out of the JSON and puts the row together, and the text column that it 
 document that Arrow's CSV reader reads. Every other record goes the careful way (`payloads.py`).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -22,12 +22,13 @@ import pyarrow.compute as pc
 
 from modeltap.monitor import profile
 from modeltap.monitor.careful import CarefulReader, careful_reader
+from modeltap.monitor.payloads import LINE_BYTES_MAX
 from modeltap.monitor.plan import SIDES, Plan
 from modeltap.monitor.profile import SAMPLES_MAX, Profile, Reject, Rejects, rejects_of
 from modeltap.monitor.table import EXCERPT_CHARACTERS, columns_of_lines, profile_of_lines
 
-RECORD_BYTES_MAX = 64 * 1024 * 1024
-"""A larger line is refused: base64 of 25 MB in and out is less (contract §2.7)."""
+BOUNDS = (16 * 1024 * 1024, LINE_BYTES_MAX)
+"""Bytes of a line: mostly, which keeps buffers small; and at most, a larger one is refused."""
 
 BATCH_ROWS = 64 * 1024
 PIECE_BYTES = 1 << 18  # looked at together: it stays in the processor's cache
@@ -39,7 +40,7 @@ _TIME_PATH = "$.eventMetadata.inferenceTime"
 _EVENT_PATH = "$.eventMetadata.eventId"
 
 # No function that looks at every character of a payload, unless it must: each costs as much as all
-# the rest. So that a line is one line is seen from the bytes of all (`_one_line_each`); only where
+# the rest. So that a line is one line is seen from the bytes of all (`_line_ends`); only where
 # that fails, the query is asked again, wary.
 _QUERY = """
 with found as (
@@ -77,21 +78,21 @@ from judged
 """
 
 
-def summarise_captured(file: Path, plan: Plan, record_bytes_max: int = RECORD_BYTES_MAX) -> Profile:
+def summarise_captured(file: Path, plan: Plan, bounds: Sequence[int] = BOUNDS) -> Profile:
     """Sum up the records of a file that lie in the plan's window."""
-    try:
-        return _summarised(file, plan, file.name, record_bytes_max)
-    except duckdb.InvalidInputException:  # it saw a line that is longer
-        with NamedTemporaryFile() as within:
-            oversized = _without_oversized(file, within, record_bytes_max)
-            rest = _summarised(Path(within.name), plan, file.name, record_bytes_max)
-        return profile.merged([rest, Profile(0, {}, oversized)])
+    for bound in bounds:
+        with suppress(duckdb.InvalidInputException):  # it saw a line that is longer
+            return _summarised(file, plan, file.name, bound)
+    with NamedTemporaryFile() as within:
+        oversized = _without_oversized(file, within, bounds[-1])
+        rest = _summarised(Path(within.name), plan, file.name, bounds[-1])
+    return profile.merged([rest, Profile(0, {}, oversized)])
 
 
-def _summarised(file: Path, plan: Plan, place: str, record_bytes_max: int) -> Profile:
+def _summarised(file: Path, plan: Plan, place: str, bytes_max: int) -> Profile:
     for wary in (False, True):
         with suppress(_SeveralLines), careful_reader(plan, place) as careful:
-            batches = _batches(file, plan, record_bytes_max, wary=wary)
+            batches = _batches(file, plan, bytes_max, wary=wary)
             parts = [_of_batch(batch, plan, place, careful) for batch in batches]
             whole = profile.merged(parts)
             return replace(whole, rejects=_located(whole.rejects, file, place))
@@ -105,7 +106,7 @@ class _SeveralLines(Exception):
 def _batches(
     file: Path,
     plan: Plan,
-    record_bytes_max: int = RECORD_BYTES_MAX,
+    bytes_max: int,
     *,
     wary: bool,
     placed: bool = False,
@@ -115,7 +116,7 @@ def _batches(
         "file": str(file),
         "paths": [*_side_paths(plan, "data"), *_side_paths(plan, "encoding"), _TIME_PATH],
         "event_path": _EVENT_PATH,
-        "bytes_max": record_bytes_max,
+        "bytes_max": bytes_max,
         "plain": plan.preprocessor is None,
         "start": plan.start,
         "end": plan.end,
@@ -169,15 +170,19 @@ def _of_lines(document: pa.Buffer, rows: int, plan: Plan, place: str) -> Profile
 def placed_records(
     file: Path, plan: Plan
 ) -> Iterator[tuple[pa.StringArray, dict[str, pa.StringArray]]]:
-    """Give the plain records of a file once more, each with its event id: ids, columns."""
+    """Give the plain records of a file once more, each with its event id: ids, columns.
+
+    They end at a line beyond all bounds.
+    """
     names = ("", *plan.names)
-    for batch in map(_timely, _batches(file, plan, wary=True, placed=True)):
-        plain = batch.filter(pc.is_valid(batch["line"]))
-        ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
-        lines = pc.binary_join_element_wise(ids, plain["line"], ",")
-        if len(lines):
-            columns = columns_of_lines(document_of(lines), names, file.name)
-            yield columns.pop(""), columns
+    with suppress(duckdb.InvalidInputException):
+        for batch in map(_timely, _batches(file, plan, BOUNDS[-1], wary=True, placed=True)):
+            plain = batch.filter(pc.is_valid(batch["line"]))
+            ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
+            lines = pc.binary_join_element_wise(ids, plain["line"], ",")
+            if len(lines):
+                columns = columns_of_lines(document_of(lines), names, file.name)
+                yield columns.pop(""), columns
 
 
 def _line_ends(octets: np.ndarray) -> int:
@@ -231,12 +236,8 @@ def _without_oversized(file: Path, into: IO[bytes], bytes_max: int) -> Rejects:
             if len(line) < bytes_max:
                 into.write(line)
                 continue
-            refused.append(Reject(OVERSIZED, place_of(file, number), _excerpt(line)))
+            refused.append(Reject(OVERSIZED, f"{file.name}:{number}", _excerpt(line)))
             while line and not line.endswith(b"\n"):
                 line = lines.readline(bytes_max)
     into.flush()
     return rejects_of(refused)
-
-
-def place_of(file: Path, number: int) -> str:
-    return f"{file.name}:{number}"

@@ -80,7 +80,7 @@ def drifts_of(
 def _drift(feature: Feature, current: Summary, baseline: BaselineFeature) -> Drift | None:
     if baseline.sketch is not None:
         return _numerical_drift(feature, current, baseline)
-    counts = current.watched or current.categories()
+    counts = current.known_counts()
     if not baseline.categories or not counts:
         return None
     rules = feature.rules
@@ -88,7 +88,8 @@ def _drift(feature: Feature, current: Summary, baseline: BaselineFeature) -> Dri
         p = distance.chi_squared(counts, baseline.categories)
         both = None if p is None else (p, p)
     else:
-        far = distance.categorical(counts, baseline.categories, robust=rules.robust)
+        total = current.tally.present
+        far = distance.categorical(counts, baseline.categories, total, robust=rules.robust)
         both = far, far
     if both is None:
         return None
@@ -181,7 +182,7 @@ def _values(feature: Feature, current: Summary) -> Iterator[Violation]:
     present = current.tally.present
     if not feature.domains or not present or feature.kind is not Kind.STRING:
         return
-    counts = current.watched or current.categories() or {}
+    counts = current.known_counts()
     share = sum(counts.get(value, 0) for value in feature.domains) / present
     if share < feature.rules.domain_threshold:
         text = f"Value: {java_double(share)} does not meet the constraint requirement!"

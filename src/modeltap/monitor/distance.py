@@ -57,12 +57,17 @@ def _corrected(simple: float, n: int, m: int, *, robust: bool) -> float:
     return max(0.0, simple - ROBUST * math.sqrt((n + m) / (n * m)))
 
 
-def categorical(current: Mapping[str, int], baseline: Mapping[str, int], *, robust: bool) -> float:
-    """Give the largest difference of a value's share (L-infinity); neither side is empty."""
-    n, m = sum(current.values()), sum(baseline.values())
+def categorical(
+    current: Mapping[str, int], baseline: Mapping[str, int], total: int, *, robust: bool
+) -> float:
+    """Give the largest difference of a value's share (L-infinity); neither side is empty.
+
+    `total`: how many values there are in all, of which `current` may know only some.
+    """
+    m = sum(baseline.values())
     values = {*current, *baseline}
-    simple = max(abs(current.get(each, 0) / n - baseline.get(each, 0) / m) for each in values)
-    return _corrected(simple, n, m, robust=robust)
+    simple = max(abs(current.get(each, 0) / total - baseline.get(each, 0) / m) for each in values)
+    return _corrected(simple, total, m, robust=robust)
 
 
 # ---------------------------------------------------------------- chi-squared

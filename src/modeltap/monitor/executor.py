@@ -69,8 +69,8 @@ def _pooled(
     with pool:
         indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
         try:
-            for future in as_completed(indices):
-                yield indices[future], future.result()
+            for future in as_completed(list(indices)):
+                yield indices.pop(future), future.result()  # and nobody holds it here
         finally:  # a part that failed, or nobody who wants the rest
             pool.shutdown(wait=False, cancel_futures=True)
 

@@ -16,7 +16,7 @@ class Offender:
     value: str | None  # None: missing
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # one is itself: what is drawn of it is kept by it
 class Findings:
     """The documents of one analysis, and what lies behind them.
 

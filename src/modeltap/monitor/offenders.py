@@ -102,10 +102,10 @@ def _more_frequent(current: Summary, baseline: BaselineFeature) -> Choose | None
     """Choose the values whose share has grown most: a tenth of the range, or one category."""
     if baseline.sketch is not None:
         return _within(*_grown_bucket(current, baseline))
-    counts = current.categories() or current.watched
+    counts = current.known_counts()
     if not counts or not baseline.categories:
         return None
-    n, m = sum(counts.values()), sum(baseline.categories.values())
+    n, m = current.tally.present, sum(baseline.categories.values())
     known = baseline.categories
     grown = max(counts, key=lambda value: counts[value] / n - known.get(value, 0) / m)
     return lambda texts: pc.equal(texts, grown)

@@ -88,7 +88,8 @@ class _Levels:
         even = len(level) - len(level) % 2
         self.compactions[at] += 1
         offset = self.compactions[at] // 2 % 2  # it turns before every second compaction
-        return level[even:], np.sort(level[:even])[offset::2]
+        # Copies: a slice of a few values would hold the whole array in memory.
+        return level[even:].copy(), np.sort(level[:even])[offset::2].copy()
 
     def sketch(self) -> Sketch:
         return Sketch(tuple(self.levels))

@@ -88,6 +88,11 @@ class Summary:
             return None
         return {**self.words.counts, **numbers}
 
+    def known_counts(self) -> Mapping[str, int]:
+        """Give each value with its count; where there are too many, those that are watched."""
+        categories = self.categories()
+        return self.watched if categories is None else categories
+
     def distinct(self) -> int:
         """Tell how many values are different; numbers in a column of texts by their value."""
         if self.textual or not self.tally.numeric:

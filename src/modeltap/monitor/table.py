@@ -41,13 +41,13 @@ class CsvForm:
     """How CSV text is read: every value as text, an empty one as missing; uneven rows are kept."""
 
     def __init__(self, names: Sequence[str], place: str, refused: list[Reject]) -> None:
-        self._refused = refused
+        self.refused = refused
         self._inner = [str(at) for at in range(len(names))]  # for two may have one name
         self._place = place
 
     def _refuse(self, row: csv.InvalidRow) -> str:
         why = f"{self._place}: {row.actual_columns} values for {row.expected_columns} columns"
-        self._refused.append(Reject(RAGGED, why, row.text[:EXCERPT_CHARACTERS]))
+        self.refused.append(Reject(RAGGED, why, row.text[:EXCERPT_CHARACTERS]))
         return "skip"
 
     def options(self, *, block_bytes: int, skipped: int = 0, multiline: bool = False) -> list[Any]:
@@ -89,4 +89,9 @@ def columns_of_lines(
 
 
 def _read(document: pa.Buffer, form: CsvForm) -> pa.Table:
-    return csv.read_csv(pa.BufferReader(document), *form.options(block_bytes=BLOCK_BYTES))
+    try:
+        return csv.read_csv(pa.BufferReader(document), *form.options(block_bytes=BLOCK_BYTES))
+    except pa.ArrowInvalid:  # a row that is larger than a block
+        form.refused.clear()
+        whole = form.options(block_bytes=len(document) + 1)
+        return csv.read_csv(pa.BufferReader(document), *whole)

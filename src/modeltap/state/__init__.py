@@ -2,5 +2,6 @@
 
 A resource is `(kind, name) → spec document + status document`. The spec is the request as the
 service model validated it, verbatim, so that Describe can echo it; the status is control's own.
-All statements stand in `store.py`, the tables in `schema.py`, their history in `migrations/`.
+Points of metrics and alarms have tables of their own. All statements stand in `store.py`,
+`points.py` and `alarms.py`, the tables in `schema.py`, their history in `migrations/`.
 """

@@ -3,7 +3,18 @@
 Only types that SQLite and PostgreSQL both have; times are integers, nanoseconds since the epoch.
 """
 
-from sqlalchemy import JSON, BigInteger, Column, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    Double,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 from sqlalchemy.dialects.postgresql import JSONB
 
 METADATA = MetaData(
@@ -55,4 +66,48 @@ EXECUTIONS = Table(
     Column("version", Integer, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
+)
+
+METRICS = Table(
+    "metrics",
+    METADATA,
+    Column("id", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False, unique=True),  # of the next three: identity
+    Column("namespace", String(255), nullable=False),
+    Column("name", String(255), nullable=False),
+    Column("dimensions", Text, nullable=False),  # JSON: pairs in order of their names
+    Column("latest", Integer, nullable=False),  # minute of its newest point
+    Index("ix_metrics_namespace", "namespace", "name"),
+)
+
+POINTS = Table(
+    "points",
+    METADATA,
+    Column("metric", Integer, primary_key=True, autoincrement=False),
+    Column("minute", Integer, primary_key=True, autoincrement=False),  # since the epoch
+    Column("unit", String(32), primary_key=True),
+    Column("samples", Double, nullable=False),
+    Column("total", Double, nullable=False),
+    Column("least", Double, nullable=False),
+    Column("most", Double, nullable=False),
+    Index("ix_points_minute", "minute"),
+)
+
+METRIC_SOURCES = Table(
+    "metric_sources",
+    METADATA,
+    Column("source", String(255), primary_key=True),  # whose points are in: never taken twice
+    Column("minute", Integer, nullable=False),
+)
+
+ALARMS = Table(
+    "alarms",
+    METADATA,
+    Column("name", String(255), primary_key=True),
+    Column("arn", String(512), nullable=False, unique=True),
+    Column("spec", DOCUMENT, nullable=False),
+    Column("status", DOCUMENT, nullable=False),
+    Column("history", DOCUMENT, nullable=False),
+    Column("version", Integer, nullable=False),
+    Column("configured_ns", BigInteger, nullable=False),
 )

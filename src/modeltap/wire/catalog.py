@@ -16,11 +16,17 @@ from modeltap.wire import uri
 
 
 @lru_cache(maxsize=32)
-def service(name: str) -> ServiceModel:
-    """Load a service model by botocore's name: sagemaker, sagemaker-runtime, sts, iam, s3, …"""
+def service(name: str, protocol: str = "") -> ServiceModel:
+    """Load a service model by botocore's name: sagemaker, sagemaker-runtime, sts, iam, s3, …
+
+    `protocol` chooses one where the service speaks several.
+    """
     # The models that botocore ships, not those that AWS_DATA_PATH or ~/.aws/models put before them.
     loader = Loader([Loader.BUILTIN_DATA_PATH], include_default_search_paths=False)
-    return ServiceModel(loader.load_service_model(name, "service-2"), service_name=name)
+    model = loader.load_service_model(name, "service-2")
+    if protocol:
+        model = {**model, "metadata": {**model["metadata"], "protocol": protocol}}
+    return ServiceModel(model, service_name=name)
 
 
 def operation_named(request: HttpRequest, service: ServiceModel, body: bytes | None = None) -> str:

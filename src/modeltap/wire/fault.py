@@ -53,6 +53,12 @@ _OF_SERVICE: Mapping[str, Mapping[str, str]] = {
         "NoSuchEntity": "ResourceNotFoundException",
         "ValidationException": "InvalidParameterException",
     },
+    "cloudwatch": {
+        "NoSuchEntity": "ResourceNotFound",
+        "ValidationException": "InvalidParameterValue",
+        "ResourceLimitExceeded": "LimitExceeded",
+        "InternalFailure": "InternalServiceError",
+    },
 }
 _STATUSES: Mapping[tuple[str, str], int] = {
     ("json", "ResourceNotFoundException"): 400,
@@ -89,7 +95,11 @@ Envelope = tuple[Headers, bytes]
 
 def _json(service: Any, code: str, error: ModeltapError, *_: str) -> Envelope:
     body = {"__type": code, "message": error.message, **error.members}
-    return ((b"content-type", json_type(service)),), orjson.dumps(body)
+    headers: Headers = ((b"content-type", json_type(service)),)
+    if "awsQueryCompatible" in service.metadata:  # it spoke query before: its codes stay
+        kind = "Sender" if error.status < 500 else "Receiver"
+        headers += ((b"x-amzn-query-error", f"{code};{kind}".encode()),)
+    return headers, orjson.dumps(body)
 
 
 def _rest_json(service: Any, code: str, error: ModeltapError, *_: str) -> Envelope:

@@ -13,6 +13,7 @@ from urllib.parse import parse_qsl, unquote
 from modeltap.errors import InvalidArgument, ModeltapError, SerializationException
 
 QUERY_FIELDS_MAX = 1_000
+FORM_FIELDS_MAX = 50_000  # a PutMetricData has a thousand metrics of some ten fields each
 
 _LABEL = re.compile(r"\{(\w+)(\+?)\}")
 
@@ -72,13 +73,14 @@ def labels(protocol: str, request_uri: str, path: bytes) -> dict[str, str]:
 
 
 def query_fields(protocol: str, query: bytes) -> list[tuple[str, str]]:
-    """Read a query string; `+` is a space, as in the signature."""
+    """Read a query string, or a form of the query protocol; `+` is a space, as in the signature."""
+    fields_max = FORM_FIELDS_MAX if protocol == "query" else QUERY_FIELDS_MAX
     try:
         return parse_qsl(
             query.decode("ascii"),
             keep_blank_values=True,
             errors="strict",
-            max_num_fields=QUERY_FIELDS_MAX,
+            max_num_fields=fields_max,
         )
     except ValueError as error:
         raise malformed(protocol, "The query string is malformed.") from error

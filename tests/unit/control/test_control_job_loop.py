@@ -19,6 +19,7 @@ from modeltap.clock import SystemClock
 from modeltap.control.job_loop import JobLoop
 from modeltap.control.job_steps import JobStates, JobSteps
 from modeltap.control.jobs import KIND, NEW, Job, JobStatus, stopping
+from modeltap.control.metric_files import BATCH_NAMESPACE, MetricFiles
 from modeltap.hosting.images import Image
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.logbook import Logbook
@@ -26,11 +27,17 @@ from modeltap.nouns import PROCESSING_LOG_GROUP, Document, Partition
 from modeltap.objects.port import ObjectStore
 from modeltap.objects.remote import split_uri
 from modeltap.objects.simulated import Fault, SimulatedStore
+from modeltap.state.points import Metric, Points, StatisticSet
 from modeltap.state.store import Resource, Store
 
 ANALYZER = "1.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-model-monitor-analyzer"
 XGBOOST = "1.dkr.ecr.eu-west-1.amazonaws.com/sagemaker-xgboost:3.0-5"
 COPY = "echo run >> $MARK; cp $FROM/a $TO/b; echo copied > $TO/../message"
+MEASURE = "mkdir -p $TO/../metrics/cloudwatch; echo $METRIC > $TO/../metrics/cloudwatch/m.jsonl"
+
+
+def of_job(name: str) -> str:
+    return f'{{"Name": "Job", "Value": "{name}"}}'
 
 
 class Home:
@@ -40,6 +47,7 @@ class Home:
         self.folder = folder
         self.store = Store.open(folder / "state.db")
         self.states = JobStates(self.store, SystemClock())
+        self.points = Points(self.store)
         self.bucket = SimulatedStore()
         self.logbook = Logbook(folder / "logs")
         self.life, self.end_of_life = os.pipe()
@@ -85,7 +93,12 @@ class Home:
                 "ImageUri": ANALYZER,
                 "ContainerEntrypoint": ["/bin/sh", "-c", script],
             },
-            "Environment": {"MARK": str(self.mark), "FROM": into, "TO": out},
+            "Environment": {
+                "MARK": str(self.mark),
+                "FROM": into,
+                "TO": out,
+                "METRIC": f'{{"MetricName": "m", "Value": 2, "Dimensions": [{of_job(name)}]}}',
+            },
             "ProcessingInputs": [{"InputName": "i", "S3Input": {**source, "LocalPath": into}}],
             "ProcessingOutputConfig": {
                 "Outputs": [{"OutputName": "o", "S3Output": {**target, "LocalPath": out}}]
@@ -105,6 +118,11 @@ class Home:
             return {key: await self.bucket.get(key) for key in keys}
 
         return asyncio.run(read())
+
+    def measured(self, name: str) -> list[StatisticSet]:
+        """Give what is known of a job's own metric."""
+        metric = Metric(BATCH_NAMESPACE, "m", (("Job", name),))
+        return [values for _, _, values in self.points.within(metric, 0, 1 << 31)]
 
     def folders(self) -> list[str]:
         return sorted(path.name for path in (self.folder / "jobs").glob("*"))
@@ -135,6 +153,7 @@ class Control:
             self._ensure,
             home.at,
             home.logbook,
+            MetricFiles(home.points, clock),
             clock,
             region="us-east-1",
             analyzer={},
@@ -231,6 +250,14 @@ def test_the_outputs_of_a_job_that_fails_are_kept(home: Home) -> None:
     assert "exit code 3" in (job.failure or "")
     assert home.objects() == {"out/Job/b": b"what came in"}
     assert "exit code 3" in home.said()
+
+
+def test_the_metrics_of_a_job_are_taken_however_it_ends(home: Home) -> None:
+    home.create("Job", f"{MEASURE}; echo rubbish >> $TO/../metrics/cloudwatch/m.jsonl; exit 3")
+    run(home, "Job")
+    assert home.measured("Job") == [StatisticSet(1.0, 2.0, 2.0, 2.0)]
+    assert f"metrics: 1 points -> {BATCH_NAMESPACE}\n" in home.said()
+    assert "metrics: 1 lines refused: no JSON" in home.said()
 
 
 def test_a_job_without_its_inputs_fails_before_it_starts(home: Home) -> None:
@@ -376,7 +403,7 @@ def test_control_killed_after_any_step_and_begun_again_ends_the_same(home: Home)
     for steps in range(1, 1000):
         name = f"Job-{steps}"
         home.mark.unlink(missing_ok=True)
-        home.create(name, COPY)
+        home.create(name, f"{COPY}; {MEASURE}")
         whole = asyncio.run(Control(home, steps).live(ended(home, name)))
         if not whole:
             run(home, name)
@@ -388,6 +415,7 @@ def test_control_killed_after_any_step_and_begun_again_ends_the_same(home: Home)
         ), steps
         assert home.mark.read_text() == "run\n", f"after {steps} steps it did not run once"
         assert home.objects()[f"out/{name}/b"] == b"what came in"
+        assert home.measured(name) == [StatisticSet(1.0, 2.0, 2.0, 2.0)], "counted otherwise"
         if whole:
             return
     raise AssertionError("no life was long enough")

@@ -1,4 +1,4 @@
-"""A real server of SageMaker, STS, IAM and Logs on a loopback port, for real boto3 clients."""
+"""A real server of the control APIs on a loopback port, for real boto3 clients."""
 
 import threading
 from collections.abc import Iterator
@@ -17,12 +17,15 @@ from modeltap.control.lifecycle import Event
 from modeltap.control.schedule_states import Schedules
 from modeltap.errors import StoreUnavailable
 from modeltap.front.app import AwsApp, verifier
+from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.logbook import Logbook
 from modeltap.nouns import CatchUp, Durability, Partition
+from modeltap.state.alarms import Alarms
+from modeltap.state.points import Points
 from modeltap.state.store import Store
 
 SESSION = boto3.Session()  # reads botocore's models once
@@ -97,6 +100,9 @@ def app(world: World) -> AwsApp:
         "sts": sts_service(PARTITION, ROLE),
         "iam": iam_service(PARTITION, ROLE),
         "logs": logs_service(world.logbook, clock, PARTITION),
+        "monitoring": monitoring_service(
+            Points(world.store), Alarms(world.store), clock, PARTITION
+        ),
     }
     secrets = {KEY_ID: SECRET.encode()}
     return AwsApp(services, verifier(secrets.get, PARTITION, ROLE, clock), clock)

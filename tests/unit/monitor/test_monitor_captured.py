@@ -140,9 +140,16 @@ def test_a_file_that_ends_in_the_middle_of_a_record(tmp_path: Path) -> None:
 
 def test_an_oversized_record_is_passed_over(tmp_path: Path) -> None:
     lines = [*GOOD[:2], line("x" * (40 << 20), "0.5"), GOOD[2]]
-    profile = summarise_captured(write(tmp_path / "part.jsonl", lines), PLAN, 16 << 20)
+    profile = summarise_captured(write(tmp_path / "part.jsonl", lines), PLAN, (1 << 20, 16 << 20))
     assert (profile.rows, profile.rejects.counts) == (3, {"oversized": 1})
     assert len(profile.rejects.samples[0].excerpt) <= 200
+
+
+def test_large_records_are_read(tmp_path: Path) -> None:
+    """A row larger than a block of the CSV reader, and a line beyond the first bound."""
+    lines = [*GOOD, line("1," + "y" * (3 << 20), "0.5"), line("1," + "z" * (40 << 20), "0.5")]
+    profile = read(tmp_path, *lines)
+    assert (profile.rows, profile.rejects.total) == (5, 0)
 
 
 def test_records_outside_the_window_are_no_part(tmp_path: Path) -> None:

@@ -114,6 +114,18 @@ def test_known_values_are_counted_among_many_new_ones() -> None:
     assert found["word", "categorical_values_check"].startswith("Value: 0.75 ")
 
 
+def test_a_new_category_is_a_drift() -> None:
+    """Also where only the values that the baseline knows are counted."""
+    plan = Plan(Format.CAPTURE, textual=frozenset({"word"}), watched={"word": ("a", "b")})
+    few = profile(plan, whole=list(range(100)), part=[0.5] * 100, word=["z"] * 60 + ["a", "b"] * 20)
+    many = [f"new-{at}" for at in range(600)] + ["a", "b"] * 200
+    more = profile(plan, whole=list(range(1000)), part=[0.5] * 1000, word=many)
+    simple = distribution(SUGGESTED, comparison_method="Simple")
+    for current, far in ((few, "0.6"), (more, "0.3")):
+        text = violations(current, simple)["word", "baseline_drift_check"]
+        assert text == f"Baseline drift distance: {far} exceeds threshold: 0.1"
+
+
 def test_numbers_have_drifted() -> None:
     current = profile(
         whole=[at + 75 for at in range(100)], part=[at + 0.5 for at in range(100)], word=["a"] * 100

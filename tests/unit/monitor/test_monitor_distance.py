@@ -52,7 +52,7 @@ def test_few_values_are_forgiven_by_the_robust_method() -> None:
 
 
 def test_categories_are_compared_by_their_greatest_difference() -> None:
-    far = distance.categorical({"a": 50, "b": 50}, {"a": 90, "c": 10}, robust=False)
+    far = distance.categorical({"a": 50, "b": 50}, {"a": 90, "c": 10}, 100, robust=False)
     assert far == pytest.approx(0.5)
 
 

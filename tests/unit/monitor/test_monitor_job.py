@@ -173,5 +173,5 @@ def test_a_batch_dataset_has_its_forms() -> None:
 
 def test_a_note_is_in_the_report(container: Container) -> None:
     note = "7 of its records were not delivered"
-    assert container.monitor(line("1\n", "0"), modeltap_note=note) == 0
+    assert container.monitor(line("1", "0"), modeltap_note=note) == 0
     assert note in (container.results / "report.html").read_text()

@@ -109,3 +109,13 @@ def test_rest_json_decodes_each_label() -> None:
     assert document == {"EndpointName": "a-b", "Body": b"1"}
     with pytest.raises(errors.UnknownOperation):
         catalog.operation_named(HttpRequest("POST", b"/endpoints/a/b/invocations", ()), model)
+
+
+def test_a_service_of_two_protocols_is_asked_in_either() -> None:
+    target = (b"x-amz-target", b"GraniteServiceVersion20100801.ListMetrics")
+    json = catalog.service("cloudwatch", "json")
+    assert catalog.operation_named(HttpRequest("POST", b"/", (target,)), json) == "ListMetrics"
+    query = catalog.service("cloudwatch", "query")
+    body = b"Action=ListMetrics&Version=2010-08-01"
+    assert catalog.operation_named(HttpRequest("POST", b"/", ()), query, body) == "ListMetrics"
+    assert (json.protocol, query.protocol) == ("json", "query")

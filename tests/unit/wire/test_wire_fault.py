@@ -119,3 +119,20 @@ def test_head_and_not_modified_have_no_body() -> None:
     assert fault(model, errors.NoSuchKey("gone"), "request-1", head=True).body == b""
     answer = fault(model, errors.NotModified("x"), "request-1")
     assert (answer.status, answer.body) == (304, b"")
+
+
+def test_cloudwatch_has_one_code_in_both_of_its_protocols() -> None:
+    """The class of a botocore exception is found by the query protocol's code, in JSON, too."""
+    for error, code in (
+        (errors.NoSuchEntity, "ResourceNotFound"),
+        (errors.ValidationException, "InvalidParameterValue"),
+        (errors.ResourceLimitExceeded, "LimitExceeded"),
+        (errors.InternalFailure, "InternalServiceError"),
+    ):
+        for protocol in ("json", "query"):
+            model = catalog.service("cloudwatch", protocol)
+            answer = fault(model, error("x"), "request-1")
+            found = dict(answer.headers).get(b"x-amzn-query-error")
+            kind = b"Receiver" if answer.status >= 500 else b"Sender"
+            assert found == (code.encode() + b";" + kind if protocol == "json" else None)
+            assert isinstance(answer.body, bytes) and code.encode() in answer.body

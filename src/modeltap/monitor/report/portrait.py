@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf
 
 from modeltap.monitor import distance
@@ -100,6 +101,7 @@ def _times(drift: Drift, value: float) -> float:
 # ---------------------------------------------------------------- making
 
 
+@lru_cache(maxsize=1)  # page and terminal ask for the same
 def portraits(findings: Findings) -> list[Portrait]:
     """Give every column of the data, what matters most first. Raise `AnalysisFailed`."""
     found = list(_portraits(findings))
@@ -176,5 +178,6 @@ def _simple(
     if current.sketch and baseline.sketch:
         return distance.numerical(current.sketch, baseline.sketch, drift.dialect, robust=False)
     if current.categories and baseline.categories:
-        return distance.categorical(current.categories, baseline.categories, robust=False)
+        total = sum(current.categories.values())
+        return distance.categorical(current.categories, baseline.categories, total, robust=False)
     return None
