@@ -372,5 +372,8 @@ def endpoint_log_group(endpoint: str) -> str:
 PROCESSING_LOG_GROUP = "/aws/sagemaker/ProcessingJobs"
 """The log group of all processing jobs; their streams begin with the job's name and a slash."""
 
+TRANSFORM_LOG_GROUP = "/aws/sagemaker/TransformJobs"
+"""The same of transform jobs."""
+
 MONITOR_NOTE = "modeltap_note"
 """Variable of a monitoring job: a sentence that its report's readers must know."""

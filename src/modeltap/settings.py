@@ -75,6 +75,11 @@ class Home:
         return self.run / "jobs"
 
     @property
+    def transforms(self) -> Path:
+        """Transform jobs that run: `instances/`, `artifacts/`, and in `jobs/` a folder each."""
+        return self.run / "transforms"
+
+    @property
     def summaries(self) -> Path:
         """Summaries of files that the analyzer has read."""
         return self.root / "summaries"
@@ -123,7 +128,9 @@ class Settings(BaseSettings):
     region: str = Field("us-east-1", description="AWS region to stand for")
     role: str = Field("ModeltapExecutionRole", description="name of the execution role")
 
-    instances_max: int = Field(100, description="instances of all endpoints together", ge=1)
+    instances_max: int = Field(
+        100, description="instances of all endpoints, and those of all transform jobs", ge=1
+    )
     processing_jobs_max: int = Field(
         20, description="processing jobs that run at once; one more is refused", ge=1
     )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from modeltap.clock import Clock
 from modeltap.control import endpoints, jobs
-from modeltap.control.job_steps import JobStates
+from modeltap.control.job_states import JobStates
 from modeltap.control.monitor_jobs import (
     Baseline,
     Captured,

@@ -2,40 +2,26 @@
 
 A turn reads the jobs that have not ended from `state`, looks how each stands, and makes the move
 that `jobs.plan` gives. Moves are coroutines of their own, one a job at a time, so that a slow
-download holds up no other job. It is woken by each write of the API, by each move that ends, and
-once a second while there is something left to do: who looked each second at all jobs of a year
-would be busy with nothing. Killed anywhere and begun again, it ends the same.
+download holds up no other job. Killed anywhere and begun again, it ends the same (`rounds` gives
+the pace).
 
 What one job provokes must not end control: the job is in `state`, so that the next control would
 end of it as well.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
 from modeltap.clock import Clock
-from modeltap.control.job_steps import JobStates, JobSteps
+from modeltap.control.job_states import JobStates
+from modeltap.control.job_steps import JobSteps
 from modeltap.control.jobs import ACTIVE, Job, Move, plan
+from modeltap.control.rounds import JobTurnFailed, Rounds, Spawn
 from modeltap.errors import StateUnusable
 from modeltap.hosting.jobs import JobLauncher
-from modeltap.telemetry import Event, emit
-
-TURN_SECONDS = 1.0
-
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-"""Run a coroutine as a task; house's own, so that it knows of every task."""
-
-
-@dataclass(frozen=True, slots=True)
-class JobTurnFailed(Event):
-    """The state database or the disk could not be used; the next turn tries again."""
-
-    level: ClassVar[int] = logging.ERROR
-
-    reason: str
+from modeltap.telemetry import emit
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +40,10 @@ class JobLoop:
     ) -> None:
         self._states = states
         self._launcher = launcher
-        self._clock = clock
         self._spawn = spawn
-        self._woken = asyncio.Event()
+        self._rounds = Rounds(self.turn, clock, spawn)
         self._hands: dict[str, _Hand] = {}
         self._steps = steps
-        self._busy = True  # something is left to do, as far as is known
         self._moves: dict[Move, Callable[[Job], Coroutine[Any, Any, None]]] = {
             Move.PREPARE: steps.prepare,
             Move.ATTEND: steps.attend,
@@ -68,26 +52,12 @@ class JobLoop:
 
     def wake(self) -> None:
         """Have the next turn begin at once; to be called on the loop."""
-        self._woken.set()
+        self._rounds.wake()
 
     async def run(self) -> None:
         """Turn for ever."""
         await self._launcher.probe()
-        self._spawn(self._beat())
-        while True:
-            self._woken.clear()
-            self._busy = True
-            try:
-                self._busy = await self.turn()
-            except (StateUnusable, OSError) as error:
-                emit(JobTurnFailed(str(error)))
-            await self._woken.wait()
-
-    async def _beat(self) -> None:
-        while True:
-            await self._clock.sleep(TURN_SECONDS)
-            if self._busy:
-                self.wake()
+        await self._rounds.run()
 
     async def turn(self) -> bool:
         """Look, plan and act once; tell whether anything is left. Raise `StateUnusable`, `OSError`.

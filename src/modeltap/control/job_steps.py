@@ -8,9 +8,9 @@ import asyncio
 import json
 import logging
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import ClassVar
@@ -18,31 +18,18 @@ from typing import ClassVar
 from modeltap.clock import Clock
 from modeltap.control.delivery import Delivery, outputs_of
 from modeltap.control.job_config import RESOURCE_CONFIG, job_config
-from modeltap.control.jobs import (
-    ACTIVE,
-    KIND,
-    MESSAGE_BYTES_MAX,
-    STATUS_MEMBER,
-    IllegalJobStep,
-    Job,
-    JobEvent,
-    Outcome,
-    concluded,
-    job_document,
-    job_of,
-    outcome,
-)
+from modeltap.control.job_states import JobStates
+from modeltap.control.jobs import MESSAGE_BYTES_MAX, Job, JobEvent, Outcome, outcome, started
 from modeltap.control.launching import Ensure
 from modeltap.control.metric_files import MetricFiles
 from modeltap.control.patience import Patience
 from modeltap.control.staging import Staging, Stores
-from modeltap.errors import LaunchFailed, StaleVersion
+from modeltap.errors import LaunchFailed
 from modeltap.hosting.guests import read_bytes
 from modeltap.hosting.job_images import JobImage, resolve_for_job
 from modeltap.hosting.jobs import JobLauncher, JobOrder, Stand
 from modeltap.logbook import Logbook
 from modeltap.nouns import PROCESSING_LOG_GROUP
-from modeltap.state.store import Store
 from modeltap.telemetry import Event, emit
 
 JOB_VARIABLE = "MODELTAP_JOB_NAME"
@@ -53,15 +40,6 @@ CATCH_UP_SECONDS = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class JobTurned(Event):
-    """A job took another status."""
-
-    job: str
-    status: str
-    reason: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class JobStepBroke(Event):
     """A step failed in a way that no hand foresaw; the text is in the job's reason."""
 
@@ -69,32 +47,6 @@ class JobStepBroke(Event):
 
     job: str
     error: str
-
-
-class JobStates:
-    """Jobs as `state` has them."""
-
-    def __init__(self, store: Store, clock: Clock) -> None:
-        self._store = store
-        self._clock = clock
-
-    def active(self) -> list[Job]:
-        return [job_of(each) for each in self._store.every(KIND, STATUS_MEMBER, ACTIVE)]
-
-    def get(self, name: str) -> Job | None:
-        resource = self._store.get(KIND, name)
-        return None if resource is None else job_of(resource)
-
-    def change(self, name: str, change: Callable[[Job], Job]) -> Job | None:
-        """Read, decide and write; anew if another wrote between. None: the job is gone."""
-        while (resource := self._store.get(KIND, name)) is not None:
-            job = change(job_of(resource))
-            try:
-                self._store.put_status(resource, job_document(job), self._clock.now_ns())
-            except StaleVersion:
-                continue
-            return job
-        return None
 
 
 class JobSteps:
@@ -179,7 +131,7 @@ class JobSteps:
     async def _note_start(self, job: Job) -> None:
         if job.started_ns is None:
             now = self._clock.now_ns()
-            await asyncio.to_thread(self._states.change, job.name, partial(_started, now_ns=now))
+            await asyncio.to_thread(self._states.change, job.name, partial(started, now_ns=now))
 
     async def finish(self, job: Job) -> None:
         """Upload the outputs of a job that does not run, take its metrics, and conclude it."""
@@ -218,13 +170,7 @@ class JobSteps:
     async def _conclude(self, job: Job, came: Outcome) -> None:
         if came.failure is not None:
             self.tell(job, came.failure)
-        now = self._clock.now_ns()
-        with suppress(IllegalJobStep):  # an earlier control has concluded it
-            done = await asyncio.to_thread(
-                self._states.change, job.name, lambda each: concluded(each, came, now)
-            )
-            if done is not None:
-                emit(JobTurned(done.name, done.status, done.failure))
+        await asyncio.to_thread(self._states.conclude, job.name, came)
         self._deliveries.pop(job.name, None)
 
     def tell(self, job: Job, line: str) -> None:
@@ -237,10 +183,6 @@ class JobSteps:
             ml, tell = self._launcher.ml(job.name), partial(self.tell, job)
             self._deliveries[job.name] = self._deliver(job, ml, tell=tell)
         return self._deliveries[job.name]
-
-
-def _started(job: Job, now_ns: int) -> Job:
-    return replace(job, started_ns=job.started_ns or now_ns)
 
 
 def _write_config(job: Job, ml: Path) -> None:

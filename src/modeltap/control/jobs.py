@@ -1,7 +1,9 @@
-"""A processing job: its life cycle as a table, the plan from how it stands, and its end. Pure.
+"""A job: its life cycle as a table, the plan from how it stands, and its end. Pure.
 
 CreateProcessingJob → InProgress → Completed | Failed | Stopped (its time was up)
 StopProcessingJob: InProgress → Stopping → Stopped, however its program ends
+
+Transform jobs have the same life cycle; what is said of programs is not true of them.
 
 What is asked for and what became of it stands in `state`; how the program stands, in the job's
 folder (`hosting.jobs.Stand`). The next move follows from both and from nothing else, so a control
@@ -17,8 +19,9 @@ from modeltap.nouns import Document
 from modeltap.state.store import Resource
 from modeltap_worker.jobspec import Cause, Exit
 
-KIND = "processing-job"
+KIND, TRANSFORM = "processing-job", "transform-job"
 STATUS_MEMBER = "ProcessingJobStatus"
+STATUS_MEMBERS = {KIND: STATUS_MEMBER, TRANSFORM: "TransformJobStatus"}
 
 SECONDS_DEFAULT = 86_400
 """For which a job may run if its request does not say (AWS: one day)."""
@@ -79,17 +82,24 @@ class Job:
 
     name: str
     arn: str
-    spec: Document  # a CreateProcessingJob request
+    spec: Document  # a CreateProcessingJob request, or a CreateTransformJob request
     status: JobStatus
     created_ns: int
     started_ns: int | None = None  # its program
     ended_ns: int | None = None
     exit_message: str | None = None
     failure: str | None = None
+    kind: str = KIND
+    model: Document | None = None  # a transform job's own copy of its model
 
     @property
     def log_stream(self) -> str:
-        """Name the stream of its one host, as SageMaker does."""
+        """Name the stream of a processing job's one host, as SageMaker does.
+
+        A transform job's instances have streams of their own, which sort before this one.
+        """
+        if self.kind == TRANSFORM:
+            return f"{self.name}/modeltap"
         return f"{self.name}/algo-1-{self.created_ns // 1_000_000}"
 
     @property
@@ -247,6 +257,11 @@ def concluded(job: Job, came: Outcome, now_ns: int) -> Job:
     )
 
 
+def started(job: Job, now_ns: int) -> Job:
+    """Give a job whose work has begun, now or earlier."""
+    return replace(job, started_ns=job.started_ns or now_ns)
+
+
 def stopping(job: Job) -> Job:
     """Give a job that is to be stopped. Raise `IllegalJobStep` if it has ended."""
     return replace(job, status=step(job.status, JobEvent.STOP))
@@ -261,25 +276,33 @@ def job_of(resource: Resource) -> Job:
         name=resource.name,
         arn=resource.arn,
         spec=resource.spec,
-        status=JobStatus(status[STATUS_MEMBER]),
+        status=JobStatus(status[STATUS_MEMBERS[resource.kind]]),
         created_ns=resource.created_ns,
         started_ns=status.get("StartedNs"),
         ended_ns=status.get("EndedNs"),
         exit_message=status.get("ExitMessage"),
         failure=status.get("FailureReason"),
+        kind=resource.kind,
+        model=status.get("Model"),
     )
 
 
 def job_document(job: Job) -> Document:
     """Give the status document of a job."""
-    return {
-        STATUS_MEMBER: job.status.value,
+    told: Document = {
+        STATUS_MEMBERS[job.kind]: job.status.value,
         "StartedNs": job.started_ns,
         "EndedNs": job.ended_ns,
         "ExitMessage": job.exit_message,
         "FailureReason": job.failure,
     }
+    return told if job.model is None else {**told, "Model": job.model}
 
 
 NEW: Document = {STATUS_MEMBER: FIRST.value}
-"""The status document of a job that was just asked for."""
+"""The status document of a processing job that was just asked for."""
+
+
+def new_transform(model: Document) -> Document:
+    """Give the status document of a transform job that was just asked for."""
+    return {STATUS_MEMBERS[TRANSFORM]: FIRST.value, "Model": model}

@@ -1,14 +1,15 @@
 """One instance from nothing: its model's archive, its image's environment, its launch.
 
-The archive is fetched once for a variant of a fleet and kept while the fleet is: an instance that
-died is replaced by the same model, also when the object was overwritten since, or the object store
-is away. Files are named by us: `{fleet id}-{number of the variant}.tar.gz`.
+An endpoint's variant runs instances, and so does a transform job. The archive is fetched once for
+a variant of a fleet (or a job) and kept while that is: an instance that died is replaced by the
+same model, also when the object was overwritten since, or the object store is away. Files are named
+by us: `{fleet id}-{number of the variant}.tar.gz`.
 
-Every failure leaves here as a `LaunchFailed` whose text is the endpoint's `FailureReason`: it says
-what to do. A store that does not answer is waited for: it may be starting beside us.
+Every failure leaves here as a `LaunchFailed` whose text is a `FailureReason`: it says what to do. A
+store that does not answer is waited for: it may be starting beside us.
 
-What one model provokes must not end control: its endpoint is in `state`, so that the next control
-would end of it as well.
+What one model provokes must not end control: what it belongs to is in `state`, so that the next
+control would end of it as well.
 """
 
 import asyncio
@@ -33,7 +34,7 @@ from modeltap.errors import (
 from modeltap.hosting.images import Image, resolve
 from modeltap.hosting.launcher import Launcher, LaunchOrder
 from modeltap.logbook import Logbook
-from modeltap.nouns import Instance, endpoint_log_group
+from modeltap.nouns import Instance, ModelSpec, endpoint_log_group
 from modeltap.telemetry import Event, emit
 
 FETCH_PAUSE_SECONDS = 1.0
@@ -70,12 +71,35 @@ class LaunchBroke(Event):
 
 @dataclass(frozen=True, slots=True)
 class Berth:
-    """Where a new instance is to stand."""
+    """Where a new instance is to stand, and what it is to host."""
 
     id: str
-    endpoint: str
-    fleet: Fleet
+    whose: str  # in words: "endpoint" or "transform job"
+    owner: str  # its name
     variant: str
+    fleet: str  # the id of a fleet, or of a job
+    archive: str  # the name of its model's archive among the artifacts, without suffixes
+    model: ModelSpec
+    log_group: str
+    log_stream: str
+    startup_seconds_max: float | None = None  # if it has one of its own
+
+
+def berth_of(instance: str, endpoint: str, fleet: Fleet, variant: str) -> Berth:
+    """Give the place of an instance of an endpoint's variant."""
+    config = variant_config(fleet, variant)
+    return Berth(
+        id=instance,
+        whose="endpoint",
+        owner=endpoint,
+        variant=variant,
+        fleet=fleet.id,
+        archive=f"{fleet.id}-{list(fleet.shares).index(variant)}",
+        model=model_spec(fleet, variant),
+        log_group=endpoint_log_group(endpoint),
+        log_stream=f"{variant}/{instance}",
+        startup_seconds_max=config.get("ContainerStartupHealthCheckTimeoutInSeconds"),
+    )
 
 
 class Launching:
@@ -103,13 +127,13 @@ class Launching:
         self._building: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def launch(self, berth: Berth) -> Instance:
-        """Give an instance that answers. Raise `LaunchFailed`, also told in the endpoint's log."""
+        """Give an instance that answers. Raise `LaunchFailed`, also told in its log."""
         try:
             return await self._told_launch(berth)
         except LaunchFailed:
             raise
         except Exception as error:  # border: see the module head
-            emit(LaunchBroke(berth.endpoint, berth.variant, berth.id, type(error).__name__))
+            emit(LaunchBroke(berth.owner, berth.variant, berth.id, type(error).__name__))
             raise LaunchFailed(f"This machine could not start an instance: {error}.") from error
 
     async def _told_launch(self, berth: Berth) -> Instance:
@@ -120,8 +144,7 @@ class Launching:
             raise
 
     async def _launch(self, berth: Berth) -> Instance:
-        spec = model_spec(berth.fleet, berth.variant)
-        config = variant_config(berth.fleet, berth.variant)
+        spec = berth.model
         image = resolve(spec.image)
         artifact = await self._artifact(berth, spec.model_data_url)
         self._tell(berth, f"environment of {image.name}")
@@ -129,17 +152,15 @@ class Launching:
             python = await self._ensure(image, partial(self._tell, berth))
         order = LaunchOrder(
             id=berth.id,
-            endpoint=berth.endpoint,
+            endpoint=berth.owner,
             variant=berth.variant,
-            fleet=berth.fleet.id,
+            fleet=berth.fleet,
             image=image,
             python=python,
             artifact=artifact,
             environment=spec.environment,
-            log=self._logbook.path(endpoint_log_group(berth.endpoint), _stream(berth)),
-            startup_seconds_max=config.get(
-                "ContainerStartupHealthCheckTimeoutInSeconds", self._startup_seconds_max
-            ),
+            log=self._logbook.path(berth.log_group, berth.log_stream),
+            startup_seconds_max=berth.startup_seconds_max or self._startup_seconds_max,
         )
         self._tell(berth, f"loading {spec.name}")
         try:
@@ -151,18 +172,17 @@ class Launching:
         """Give the variant's archive, fetched by the first who needs it."""
         if url is None:
             raise LaunchFailed(
-                f"The model of production variant {berth.variant} has no ModelDataUrl. "
+                f"The model {berth.model.name} has no ModelDataUrl. "
                 "Create the model with the S3 address of its model.tar.gz."
             )
-        number = list(berth.fleet.shares).index(berth.variant)
-        path = self._artifacts / f"{berth.fleet.id}-{number}.tar.gz"
+        path = self._artifacts / f"{berth.archive}.tar.gz"
         async with self._fetching[path]:
             if not path.exists():
                 self._tell(berth, f"fetching {url}")
-                await self._fetch_patiently(url, path)
+                await self._fetch_patiently(berth, url, path)
         return path
 
-    async def _fetch_patiently(self, url: str, path: Path) -> None:
+    async def _fetch_patiently(self, berth: Berth, url: str, path: Path) -> None:
         deadline = self._clock.monotonic() + self._startup_seconds_max
         part = path.with_suffix(".part")
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -175,21 +195,21 @@ class Launching:
                 return
             except StoreUnavailable as error:
                 if self._clock.monotonic() >= deadline:
-                    raise _unfetched(url, error) from error
+                    raise _unfetched(berth, url, error) from error
             except ObjectStoreError as error:
-                raise _unfetched(url, error) from error
+                raise _unfetched(berth, url, error) from error
             await self._clock.sleep(FETCH_PAUSE_SECONDS)
 
     def forget_all_but(self, fleets: Collection[str]) -> None:
-        """Remove the archives of fleets that are no more."""
+        """Remove the archives of fleets, or jobs, that are no more."""
         for path in self._artifacts.glob("*.tar.*"):
             if path.name.rpartition("-")[0] not in fleets:
                 path.unlink(missing_ok=True)
                 self._fetching.pop(path, None)
 
     def _tell(self, berth: Berth, step: str) -> None:
-        self._logbook.append(endpoint_log_group(berth.endpoint), _stream(berth), step)
-        emit(LaunchProgress(berth.endpoint, berth.variant, berth.id, step))
+        self._logbook.append(berth.log_group, berth.log_stream, step)
+        emit(LaunchProgress(berth.owner, berth.variant, berth.id, step))
 
 
 def _sync(path: Path) -> None:
@@ -197,17 +217,13 @@ def _sync(path: Path) -> None:
         os.fsync(file.fileno())
 
 
-def _stream(berth: Berth) -> str:
-    return f"{berth.variant}/{berth.id}"
-
-
-def _unfetched(url: str, error: ObjectStoreError) -> LaunchFailed:
+def _unfetched(berth: Berth, url: str, error: ObjectStoreError) -> LaunchFailed:
     if isinstance(error, ObjectNotFound):
         return LaunchFailed(
             f"Could not find model data at {url}. Upload the archive there and create the "
-            "endpoint again."
+            f"{berth.whose} again."
         )
     return LaunchFailed(
         f"Could not fetch model data at {url}: {error}. Check the address and the settings of "
-        "its store, and create the endpoint again."
+        f"its store, and create the {berth.whose} again."
     )

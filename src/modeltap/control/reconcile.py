@@ -40,7 +40,7 @@ from modeltap.control.endpoints import (
     status_document,
 )
 from modeltap.control.fleets import Fleet
-from modeltap.control.launching import Berth, Launching
+from modeltap.control.launching import Launching, berth_of
 from modeltap.control.publish import GatewayView, Publisher
 from modeltap.control.watch import Spawn, Watch
 from modeltap.errors import LaunchFailed, StaleVersion, StateUnusable
@@ -311,7 +311,7 @@ class Reconciler:
     async def _launch(self, placement: Placement, fleet: Fleet) -> None:
         slot = placement.slot
         try:
-            berth = Berth(placement.id, slot.endpoint, fleet, slot.variant)
+            berth = berth_of(placement.id, slot.endpoint, fleet, slot.variant)
             instance = await self._launching.launch(berth)
         except LaunchFailed as error:
             self._rest(placement, str(error))

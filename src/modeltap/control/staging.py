@@ -49,6 +49,7 @@ class Wanted:
     store: ObjectStore
     key: str
     name: str
+    uri: str
 
 
 class Staging:
@@ -71,10 +72,11 @@ class Staging:
         name, source = given["InputName"], given["S3Input"]
         uri, folder = source["S3Uri"], inside(ml, source["LocalPath"])
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        nothing = nothing_found(uri, self._region, job.spec["RoleArn"])
         try:
-            wanted = await self._patience.of(partial(_wanted, self._stores, source))
+            wanted = await self._patience.of(partial(wanted_by, self._stores, source))
             if not wanted:
-                raise LaunchFailed(self._nothing(job, uri))
+                raise LaunchFailed(nothing)
             size = 0
             for batch in batches(wanted, FETCHES_AT_ONCE):
                 size += await self._fetch(batch, folder, left - size)
@@ -82,7 +84,7 @@ class Staging:
             raise LaunchFailed(_too_large(job, name)) from None
         except ObjectStoreError as error:
             if error.code == "NoSuchBucket":
-                raise LaunchFailed(self._nothing(job, uri)) from error
+                raise LaunchFailed(nothing) from error
             raise LaunchFailed(_unfetched(name, uri, error)) from error
         tell(f"input {name}: {len(wanted)} objects, {size} bytes, {uri} -> {source['LocalPath']}")
         return size
@@ -103,16 +105,6 @@ class Staging:
         path = folder / checked(wanted.name)
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         return await self._patience.of(lambda: wanted.store.fetch(wanted.key, path, left))
-
-    def _nothing(self, job: Job, uri: str) -> str:
-        """Say it as AWS does (contract §4.7)."""
-        bucket = split_uri(uri)[0]
-        return (
-            f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
-            f"that the bucket exists in the selected region ({self._region}), that objects exist "
-            f'under that S3 prefix, and that the role "{job.spec["RoleArn"]}" has '
-            f'"s3:ListBucket" permissions on bucket "{bucket}".'
-        )
 
 
 def inside(ml: Path, local_path: str) -> Path:
@@ -135,12 +127,16 @@ def batches(wanted: Sequence[Wanted], size: int) -> Iterator[Sequence[Wanted]]:
 # ---------------------------------------------------------------- which objects
 
 
-async def _wanted(stores: Stores, source: Document) -> list[Wanted]:
+async def wanted_by(stores: Stores, source: Document) -> list[Wanted]:
+    """List the objects of a data source (`S3DataType`, `S3Uri`), by prefix or by manifest.
+
+    Raise `LaunchFailed` for what is no list, `ObjectStoreError`.
+    """
     uri = source["S3Uri"]
     store, key = stores(uri)
     if source["S3DataType"] == "ManifestFile":
         return _by_manifest(stores, *_manifest(uri, await _document(store, key, uri)))
-    return list(_by_prefix(store, await _listed(store, key), key))
+    return list(_by_prefix(store, split_uri(uri)[0], await _listed(store, key), key))
 
 
 async def _listed(store: ObjectStore, prefix: str) -> list[ObjectInfo]:
@@ -150,12 +146,14 @@ async def _listed(store: ObjectStore, prefix: str) -> list[ObjectInfo]:
         if len(found) > OBJECTS_MAX:
             raise LaunchFailed(
                 f"ClientError: More than {OBJECTS_MAX} objects have keys that begin with {prefix}. "
-                "Give S3Input.S3Uri a narrower prefix."
+                "Give S3Uri a narrower prefix."
             )
     return found
 
 
-def _by_prefix(store: ObjectStore, found: Sequence[ObjectInfo], prefix: str) -> Iterator[Wanted]:
+def _by_prefix(
+    store: ObjectStore, bucket: str, found: Sequence[ObjectInfo], prefix: str
+) -> Iterator[Wanted]:
     """Name each object's file; folder markers are passed over."""
     folders = {str(each) for info in found for each in PurePosixPath(info.key).parents}
     for info in found:
@@ -163,7 +161,7 @@ def _by_prefix(store: ObjectStore, found: Sequence[ObjectInfo], prefix: str) -> 
             continue
         whole = info.key == prefix
         name = PurePosixPath(prefix).name if whole else info.key[len(prefix) :].lstrip("/")
-        yield Wanted(store, info.key, name)
+        yield Wanted(store, info.key, name, f"s3://{bucket}/{info.key}")
 
 
 async def _document(store: ObjectStore, key: str, uri: str) -> bytes:
@@ -174,7 +172,8 @@ async def _document(store: ObjectStore, key: str, uri: str) -> bytes:
 
 def _by_manifest(stores: Stores, prefix: str, names: Sequence[str]) -> list[Wanted]:
     store, start = stores(prefix)
-    return [Wanted(store, f"{start}{name}", name) for name in names]
+    bucket = split_uri(prefix)[0]
+    return [Wanted(store, f"{start}{name}", name, f"s3://{bucket}/{start}{name}") for name in names]
 
 
 def _manifest(uri: str, data: bytes) -> tuple[str, list[str]]:
@@ -193,6 +192,16 @@ def _manifest(uri: str, data: bytes) -> tuple[str, list[str]]:
 
 
 # ---------------------------------------------------------------- what went wrong
+
+
+def nothing_found(uri: str, region: str, role: str) -> str:
+    """Say it as AWS does (contract §4.7)."""
+    return (
+        f'No S3 objects found under S3 URL "{uri}" given in input data source. Please ensure '
+        f"that the bucket exists in the selected region ({region}), that objects exist "
+        f'under that S3 prefix, and that the role "{role}" has '
+        f'"s3:ListBucket" permissions on bucket "{split_uri(uri)[0]}".'
+    )
 
 
 def _unfetched(name: str, uri: str, error: ObjectStoreError) -> str:

@@ -1,4 +1,4 @@
-"""SageMaker's jobs, as far as they are served: processing jobs.
+"""SageMaker's processing jobs, and what operations of all jobs have in common.
 
 An operation only checks and writes what is asked for; `control.job_loop` makes it so, and is woken
 after each write. What is asked for is counted and written under one lock, so that two calls at once
@@ -7,6 +7,7 @@ do not pass the limit of jobs together.
 
 import asyncio
 from collections.abc import Callable, Mapping
+from functools import partial
 from threading import Lock
 
 from modeltap.control.jobs import (
@@ -21,7 +22,7 @@ from modeltap.control.jobs import (
 from modeltap.errors import ResourceLimitExceeded, StaleVersion, ValidationException
 from modeltap.front.app import Call, Operation
 from modeltap.front.job_refusals import check_processing_job
-from modeltap.front.kinds import PROCESSING_JOB, Resources
+from modeltap.front.kinds import PROCESSING_JOB, TRANSFORM_JOB, Kind, Resources
 from modeltap.nouns import Document
 
 
@@ -36,15 +37,7 @@ class Jobs:
         self._asking = Lock()
 
     def operations(self) -> dict[str, Operation]:
-        return {name: self._waking(function) for name, function in WAKING.items()}
-
-    def _waking(self, function: "Callable[[Jobs, Document], Document]") -> Operation:
-        async def operation(call: Call) -> Document:
-            answer = await asyncio.to_thread(function, self, call.params)
-            self._wake()
-            return answer
-
-        return operation
+        return {name: waking(self._wake, partial(each, self)) for name, each in WAKING.items()}
 
     def create_processing_job(self, params: Document) -> Document:
         check_processing_job(params)
@@ -56,21 +49,7 @@ class Jobs:
             return self._resources.create(PROCESSING_JOB, params, NEW)
 
     def stop_processing_job(self, params: Document) -> Document:
-        """Ask for a job's end; what is stopping already is asked in vain, and not refused."""
-        while True:
-            resource = self._resources.find(PROCESSING_JOB, params["ProcessingJobName"])
-            job = job_of(resource)
-            try:
-                status = job_document(stopping(job))
-                self._resources.store.put_status(resource, status, self._resources.clock.now_ns())
-                return {}
-            except IllegalJobStep:
-                raise ValidationException(
-                    f"The request was rejected because the processing job {resource.arn} is in "
-                    f"status {job.status}."
-                ) from None
-            except StaleVersion:
-                continue
+        return ask_to_stop(self._resources, PROCESSING_JOB, params)
 
     def _check_limit(self, params: Document) -> None:
         running = len(self._resources.store.every(PROCESSING_JOB.kind, STATUS_MEMBER, ACTIVE))
@@ -84,6 +63,35 @@ class Jobs:
             "to request an increase for this limit. (modeltap: jobs of all types count; the limit "
             "is the setting processing_jobs_max.)"
         )
+
+
+def waking(wake: Callable[[], None], function: Callable[[Document], Document]) -> Operation:
+    """Make an operation of a function that writes what is asked for."""
+
+    async def operation(call: Call) -> Document:
+        answer = await asyncio.to_thread(function, call.params)
+        wake()
+        return answer
+
+    return operation
+
+
+def ask_to_stop(resources: Resources, kind: Kind, params: Document) -> Document:
+    """Ask for a job's end; what is stopping already is asked in vain, and not refused."""
+    while True:
+        resource = resources.find(kind, params[kind.name])
+        job = job_of(resource)
+        try:
+            status = job_document(stopping(job))
+            resources.store.put_status(resource, status, resources.clock.now_ns())
+            return {}
+        except IllegalJobStep:
+            whose = kind.title if kind is TRANSFORM_JOB else f"{kind.title} {resource.arn}"
+            raise ValidationException(
+                f"The request was rejected because the {whose} is in status {job.status}."
+            ) from None
+        except StaleVersion:
+            continue
 
 
 WAKING: Mapping[str, Callable[[Jobs, Document], Document]] = {

@@ -94,8 +94,16 @@ SCHEDULE = Kind(
     monitors=True,
     filtered=("EndpointName", "MonitoringJobDefinitionName", "MonitoringTypeEquals"),
 )
+TRANSFORM_JOB = Kind(
+    jobs.TRANSFORM,
+    "TransformJob",
+    "transform job",
+    describe_job,
+    jobs.STATUS_MEMBERS[jobs.TRANSFORM],
+    runs=True,
+)
 DELETABLE = (MODEL, CONFIG, ENDPOINT, DATA_QUALITY)
-KINDS = (*DELETABLE, PROCESSING_JOB, SCHEDULE)
+KINDS = (*DELETABLE, PROCESSING_JOB, TRANSFORM_JOB, SCHEDULE)
 
 _FILTERS = {
     "created_after_ns": "CreationTimeAfter",

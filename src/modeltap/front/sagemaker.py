@@ -54,6 +54,8 @@ from modeltap.front.refusals import (
     check_endpoint_config,
     check_model,
 )
+from modeltap.front.transforms import WAKING as TRANSFORMS
+from modeltap.front.transforms import Transforms
 from modeltap.nouns import Document, Durability, HttpResponse, Partition
 from modeltap.state.store import Resource, Store
 from modeltap.wire.catalog import service
@@ -74,6 +76,7 @@ def sagemaker_service(
     wake_jobs: Callable[[], None],
     wake_schedules: Callable[[], None],
     schedules: Schedules,
+    wake_transforms: Callable[[], None],
     stopped: Stopped,
     *,
     instances_max: int,
@@ -81,17 +84,21 @@ def sagemaker_service(
     durability: Durability,
 ) -> Service:
     """Serve SageMaker's control API. `wake` is called, on the loop, after endpoints are written,
-    `wake_jobs` after jobs, `wake_schedules` after schedules.
+    `wake_jobs` and `wake_transforms` after jobs, `wake_schedules` after schedules.
 
-    `instances_max` bounds the instances of all endpoints together, `jobs_max` the jobs that run at
-    once; `durability` is that of the endpoints whose config has no tag that says it.
+    `instances_max` bounds the instances of all endpoints together, and those of all transform jobs;
+    `jobs_max` the processing jobs that run at once; `durability` is that of the endpoints whose
+    config has no tag that says it.
     """
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
     jobs = Jobs(resources, wake_jobs, jobs_max)
     monitoring = Monitoring(resources, schedules, wake_schedules)
-    return Service(model, sagemaker.operations() | jobs.operations() | monitoring.operations())
+    transforms = Transforms(resources, wake_transforms, instances_max)
+    operations = sagemaker.operations() | jobs.operations()
+    operations |= transforms.operations() | monitoring.operations()
+    return Service(model, operations)
 
 
 _Function = Callable[[Document], Document]
@@ -349,4 +356,4 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *MONITORING})
+SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *TRANSFORMS, *MONITORING})

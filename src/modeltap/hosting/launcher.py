@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from modeltap.errors import LaunchFailed
 from modeltap.hosting.images import ModelImage
 from modeltap.nouns import Instance
 
@@ -42,6 +43,14 @@ class Adopted:
     endpoint: str
     variant: str
     fleet: str
+
+
+class Unhealthy(LaunchFailed):
+    """An instance did not come to answer a ping. The text is an endpoint's; `why` is one line."""
+
+    def __init__(self, message: str, why: str) -> None:
+        super().__init__(message)
+        self.why = why
 
 
 class Launcher(Protocol):

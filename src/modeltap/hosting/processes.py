@@ -18,10 +18,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from modeltap.clock import Clock
-from modeltap.errors import LaunchFailed
 from modeltap.hosting.artifacts import unpack
 from modeltap.hosting.guests import ANNEX, has_open, holder, is_locked, lay_annex, read, start
-from modeltap.hosting.launcher import Adopted, LaunchOrder
+from modeltap.hosting.launcher import Adopted, LaunchOrder, Unhealthy
 from modeltap.nouns import Instance
 from modeltap.telemetry import Event, emit
 from modeltap_worker import frames, spec
@@ -267,13 +266,15 @@ def _variables(folder: Path, given: Mapping[str, str]) -> dict[str, str]:
     return default | dict(given) | fixed
 
 
-def _not_healthy(order: LaunchOrder, why: str) -> LaunchFailed:
+def _not_healthy(order: LaunchOrder, why: str) -> Unhealthy:
     """Word a FailureReason: AWS's sentence (contract §2.6), then what AWS does not tell."""
     line = " ".join("".join(char if char.isprintable() else " " for char in why).split())
-    return LaunchFailed(
+    line = line[:_REASON_CHARACTERS_MAX]
+    return Unhealthy(
         f"The primary container for production variant {order.variant} did not pass the ping "
         "health check. Please check CloudWatch logs for this endpoint. "
-        f"{line[:_REASON_CHARACTERS_MAX]} See: modeltap logs {order.endpoint}"
+        f"{line} See: modeltap logs {order.endpoint}",
+        line,
     )
 
 

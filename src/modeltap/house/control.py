@@ -24,7 +24,9 @@ from modeltap.capture.undelivered import ask_seal, undelivered
 from modeltap.control.capturez import capturez
 from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.job_loop import JobLoop
-from modeltap.control.job_steps import JobStates, JobSteps
+from modeltap.control.job_states import JobStates
+from modeltap.control.job_steps import JobSteps
+from modeltap.control.jobs import TRANSFORM
 from modeltap.control.launching import Ensure, Launching
 from modeltap.control.metric_beat import MetricBeat
 from modeltap.control.metric_files import MetricFiles
@@ -33,6 +35,8 @@ from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
 from modeltap.control.schedule_loop import ScheduleLoop
 from modeltap.control.schedule_states import Schedules
+from modeltap.control.transform_loop import TransformLoop
+from modeltap.control.transform_steps import TransformSteps
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.cloudwatch import monitoring_service
@@ -46,6 +50,7 @@ from modeltap.hosting.environments import Environments, Progress
 from modeltap.hosting.images import Image
 from modeltap.hosting.job_images import KNOWN_FOR_JOBS
 from modeltap.hosting.jobs import JobLauncher
+from modeltap.hosting.launcher import Launcher
 from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
 from modeltap.logbook import Logbook
@@ -61,7 +66,7 @@ async def serve(process: Process) -> None:
     Models go on running when this process ends: its successor adopts them.
     """
     settings, clock, layout = process.settings, process.clock, process.settings.layout
-    keys = Keyring.open(layout.keys, clock)
+    keys, partition = Keyring.open(layout.keys, clock), settings.partition
     stores = Stores(settings, keys.first())
     store = Store.open(layout.database)
     tasks = Tasks(process)
@@ -72,12 +77,11 @@ async def serve(process: Process) -> None:
     points, alarms = Points(store), Alarms(store)
     jobs = _jobs(process, store, stores, ensure, logbook, points, tasks)
     beat = MetricBeat(points, alarms, clock, settings.metrics_retention_days)
-    partition = settings.partition
+    transforms = _transforms(process, store, stores, ensure, logbook, tasks)
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
     schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
-    view = _view(inventory, rings, publisher)
-    runs = _runs(process, store, stores, schedules, view, jobs.wake, tasks)
+    runs = _runs(process, store, stores, schedules, inventory, publisher, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
             store,
@@ -88,6 +92,7 @@ async def serve(process: Process) -> None:
             jobs.wake,
             runs.wake,
             schedules,
+            transforms.wake,
             partial(stopped, rings),
             instances_max=settings.instances_max,
             jobs_max=settings.processing_jobs_max,
@@ -100,7 +105,7 @@ async def serve(process: Process) -> None:
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
     http = UvicornProtocol(AwsApp(services, verify, clock, behind_gateway=True), clock)
-    for loop in (reconciler, jobs, runs, beat):
+    for loop in (reconciler, jobs, transforms, runs, beat):
         tasks.spawn(loop.run())
     pages = _pages(process, partial(standing, inventory, rings), rings, points)
     metrics = UvicornProtocol(pages, clock)
@@ -147,22 +152,8 @@ def _reconciler(
     tasks: Tasks,
 ) -> Reconciler:
     settings, clock, layout = process.settings, process.clock, process.settings.layout
-    launcher = ProcessLauncher(
-        layout.instances,
-        life=process.assignment.fds["life"],
-        clock=clock,
-        stop_seconds_max=settings.stop_seconds_max,
-        batch_rows_max=settings.batch_rows_max,
-    )
-    launching = Launching(
-        launcher,
-        ensure,
-        _fetch(stores, settings.object_bytes_max),
-        logbook,
-        layout.artifacts,
-        clock,
-        startup_seconds_max=settings.startup_seconds_max,
-    )
+    launcher = _launcher(process, layout.instances)
+    launching = _launching(process, launcher, stores, ensure, logbook, layout.artifacts)
     return Reconciler(
         store,
         launcher,
@@ -173,6 +164,62 @@ def _reconciler(
         tasks.spawn,
         invocation_seconds_max=settings.invocation_seconds_max,
     )
+
+
+def _launcher(process: Process, instances: Path) -> ProcessLauncher:
+    return ProcessLauncher(
+        instances,
+        life=process.assignment.fds["life"],
+        clock=process.clock,
+        stop_seconds_max=process.settings.stop_seconds_max,
+        batch_rows_max=process.settings.batch_rows_max,
+    )
+
+
+def _launching(
+    process: Process,
+    launcher: Launcher,
+    stores: Stores,
+    ensure: Ensure,
+    logbook: Logbook,
+    artifacts: Path,
+) -> Launching:
+    return Launching(
+        launcher,
+        ensure,
+        _fetch(stores, process.settings.object_bytes_max),
+        logbook,
+        artifacts,
+        process.clock,
+        startup_seconds_max=process.settings.startup_seconds_max,
+    )
+
+
+def _transforms(
+    process: Process,
+    store: Store,
+    stores: Stores,
+    ensure: Ensure,
+    logbook: Logbook,
+    tasks: Tasks,
+) -> TransformLoop:
+    settings, clock, place = process.settings, process.clock, process.settings.layout.transforms
+    states = JobStates(store, clock, TRANSFORM)
+    launcher = _launcher(process, place / "instances")
+    steps = TransformSteps(
+        states,
+        _launching(process, launcher, stores, ensure, logbook, place / "artifacts"),
+        launcher,
+        stores.at,
+        logbook,
+        clock,
+        tasks.spawn,
+        place / "jobs",
+        region=settings.region,
+        patience_seconds=settings.startup_seconds_max,
+        object_bytes_max=settings.object_bytes_max,
+    )
+    return TransformLoop(states, steps, clock, tasks.spawn)
 
 
 def _jobs(
@@ -209,27 +256,24 @@ def _jobs(
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
 
 
-def _view(inventory: Inventory, rings: Sequence[int], publisher: Publisher) -> CaptureView:
-    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
-    return CaptureView(*looks, publisher.in_flight)
-
-
 def _runs(
     process: Process,
     store: Store,
     stores: Stores,
     schedules: Schedules,
-    view: CaptureView,
+    inventory: Inventory,
+    publisher: Publisher,
     wake_jobs: Callable[[], None],
     tasks: Tasks,
 ) -> ScheduleLoop:
-    settings, clock = process.settings, process.clock
+    settings, clock, rings = process.settings, process.clock, process.descriptors("ring")
+    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
     steps = ExecutionSteps(
         store,
         schedules.executions,
         JobStates(store, clock),
         stores.at,
-        view,
+        CaptureView(*looks, publisher.in_flight),
         clock,
         settings.partition,
         Bounds(

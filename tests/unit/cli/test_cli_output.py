@@ -7,7 +7,7 @@ from pathlib import Path
 from modeltap.cli.documents import LINES
 from modeltap.house.served import SERVED
 from modeltap.logbook import Logbook
-from modeltap.nouns import PROCESSING_LOG_GROUP, endpoint_log_group
+from modeltap.nouns import PROCESSING_LOG_GROUP, TRANSFORM_LOG_GROUP, endpoint_log_group
 
 MODELTAP = [sys.executable, "-m", "modeltap.cli"]
 
@@ -34,9 +34,12 @@ def test_a_jobs_log_is_its_own_streams(tmp_path: Path) -> None:
     command = [*MODELTAP, "logs", "--home", str(tmp_path)]
     done = subprocess.run([*command, "--job", "train"], check=True, stdout=subprocess.PIPE)
     assert done.stdout == b"train/algo-1-1  of train/algo-1-1\n"
+    Logbook(tmp_path / "logs").append(TRANSFORM_LOG_GROUP, "score/i-1", "scored")
+    done = subprocess.run([*command, "--job", "score"], check=True, stdout=subprocess.PIPE)
+    assert done.stdout == b"score/i-1  scored\n"
     for words, refusal in (
-        (["--job", "tra"], "processing job tra has no log"),
-        ([], "name one endpoint, or one processing job with --job"),
+        (["--job", "tra"], "job tra has no log"),
+        ([], "name one endpoint, or one job with --job"),
         (["e", "--job", "train"], "name one endpoint, or one"),
     ):
         refused = subprocess.run([*command, *words], capture_output=True, text=True)

@@ -15,7 +15,7 @@ from modeltap.clock import SimulatedClock
 from modeltap.control import endpoints, jobs
 from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.fleets import fleet_of
-from modeltap.control.job_steps import JobStates
+from modeltap.control.job_states import JobStates
 from modeltap.control.schedule_loop import ScheduleLoop
 from modeltap.control.schedule_states import Schedules
 from modeltap.control.schedules import KIND, created, schedule_document

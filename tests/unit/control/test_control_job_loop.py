@@ -17,7 +17,8 @@ import pytest
 
 from modeltap.clock import SystemClock
 from modeltap.control.job_loop import JobLoop
-from modeltap.control.job_steps import JobStates, JobSteps
+from modeltap.control.job_states import JobStates
+from modeltap.control.job_steps import JobSteps
 from modeltap.control.jobs import KIND, NEW, Job, JobStatus, stopping
 from modeltap.control.metric_files import BATCH_NAMESPACE, MetricFiles
 from modeltap.hosting.images import Image

@@ -92,6 +92,7 @@ def app(world: World) -> AwsApp:
             wake_jobs=world.wake,
             wake_schedules=world.wake,
             schedules=world.schedules,
+            wake_transforms=world.wake,
             stopped=lambda endpoint: world.stopped.get(endpoint),
             instances_max=INSTANCES_MAX,
             jobs_max=JOBS_MAX,

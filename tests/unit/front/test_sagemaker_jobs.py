@@ -8,7 +8,7 @@ from botocore.exceptions import ClientError
 from sagemaker_server import JOBS_MAX, World, serving
 
 from modeltap.clock import SystemClock
-from modeltap.control.job_steps import JobStates
+from modeltap.control.job_states import JobStates
 from modeltap.control.jobs import JobEvent, Outcome, concluded
 from modeltap.hosting.job_images import KNOWN_FOR_JOBS
 
