@@ -14,4 +14,12 @@ delivery.py    its outputs: from files to S3
 patience.py    waiting for a store that is away
 job_steps.py   one job: prepare, attend, finish
 job_loop.py    the loop
+definitions.py      what a schedule runs, in one form (pure)
+cron.py             AWS's cron expressions (pure)
+windows.py          which records a run looks at (pure)
+schedules.py        a schedule: life cycle, which runs are due, names (pure)
+monitor_jobs.py     the processing job of a run (pure)
+schedule_states.py  schedules as `state` has them
+execution_steps.py  one run: wait for its window, create its job, follow it
+schedule_loop.py    the loop
 """

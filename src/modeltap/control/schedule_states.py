@@ -96,11 +96,12 @@ class Schedules:
         self, schedule: Schedule, timing: Timing, scheduled_ns: int, now_ns: int
     ) -> Execution:
         definition, window = self.definition(schedule.config), timing.window(scheduled_ns)
+        endpoint = definitions.endpoint_of(definition) if definition else schedule.endpoint
         made = Execution(
             schedule_id=schedule.id,
             scheduled_ns=scheduled_ns,
             schedule=schedule.name,
-            endpoint=schedule.endpoint,
+            endpoint=endpoint,
             definition=schedule.definition_name,
             monitoring_type=schedules.DATA_QUALITY,
             status="Pending",

@@ -66,7 +66,7 @@ async def serve(process: Process) -> None:
     Models go on running when this process ends: its successor adopts them.
     """
     settings, clock, layout = process.settings, process.clock, process.settings.layout
-    keys = Keyring.open(layout.keys, clock)
+    keys, partition = Keyring.open(layout.keys, clock), settings.partition
     stores = Stores(settings, keys.first())
     store = Store.open(layout.database)
     tasks = Tasks(process)
@@ -78,13 +78,10 @@ async def serve(process: Process) -> None:
     jobs = _jobs(process, store, stores, ensure, logbook, points, tasks)
     beat = MetricBeat(points, alarms, clock, settings.metrics_retention_days)
     transforms = _transforms(process, store, stores, ensure, logbook, tasks)
-    partition = settings.partition
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
     schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
-    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
-    view = CaptureView(*looks, publisher.in_flight)
-    runs = _runs(process, store, stores, schedules, view, jobs.wake, tasks)
+    runs = _runs(process, store, stores, schedules, inventory, publisher, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
             store,
@@ -272,17 +269,19 @@ def _runs(
     store: Store,
     stores: Stores,
     schedules: Schedules,
-    view: CaptureView,
+    inventory: Inventory,
+    publisher: Publisher,
     wake_jobs: Callable[[], None],
     tasks: Tasks,
 ) -> ScheduleLoop:
-    settings, clock = process.settings, process.clock
+    settings, clock, rings = process.settings, process.clock, process.descriptors("ring")
+    looks = partial(undelivered, inventory, rings), partial(ask_seal, rings)
     steps = ExecutionSteps(
         store,
         schedules.executions,
         JobStates(store, clock),
         stores.at,
-        view,
+        CaptureView(*looks, publisher.in_flight),
         clock,
         settings.partition,
         Bounds(

@@ -15,10 +15,7 @@ from sqlalchemy import (
     Row,
     Select,
     and_,
-    case,
-    func,
     insert,
-    literal,
     select,
     tuple_,
     update,
@@ -119,15 +116,13 @@ class Executions:
 
     def ran(self, schedule_ids: Sequence[str], now_ns: int) -> dict[str, Ran]:
         """Tell how far each schedule that has run has come."""
-        columns = EXECUTIONS.c
-        past = case((columns.scheduled_ns <= now_ns, columns.scheduled_ns), else_=literal(0))
-        statement = (
-            select(columns.schedule_id, func.max(past), func.max(columns.scheduled_ns))
-            .where(columns.schedule_id.in_(schedule_ids))
-            .group_by(columns.schedule_id)
-        )
         with self._store.reading() as connection:
-            return {each: Ran(past, last) for each, past, last in connection.execute(statement)}
+            lasts = {each: connection.scalar(_newest(each)) for each in schedule_ids}
+            return {
+                each: Ran(connection.scalar(_newest(each, now_ns)) or 0, last_ns)
+                for each, last_ns in lasts.items()
+                if last_ns is not None
+            }
 
     def put(self, read: Execution, now_ns: int, **changes: Any) -> Execution:
         """Write an execution as it was read, with changes. Raise `StaleVersion` if it moved on."""
@@ -163,6 +158,15 @@ _SORTED = {"ScheduledTime": "scheduled_ns", "Status": "status"}
 def _is(schedule_id: str, scheduled_ns: int) -> ColumnElement[bool]:
     columns = EXECUTIONS.c
     return and_(columns.schedule_id == schedule_id, columns.scheduled_ns == scheduled_ns)
+
+
+def _newest(schedule_id: str, until_ns: int | None = None) -> Select[Any]:
+    """Select the last scheduled time: one step in the primary key, however long the history is."""
+    column = EXECUTIONS.c.scheduled_ns
+    statement = select(column).where(EXECUTIONS.c.schedule_id == schedule_id)
+    if until_ns is not None:
+        statement = statement.where(column <= until_ns)
+    return statement.order_by(column.desc()).limit(1)
 
 
 def _listing(query: ExecutionQuery) -> Select[Any]:

@@ -235,6 +235,22 @@ def test_what_is_due_is_made_before_a_schedule_changes(world: World, client: Any
     assert len(client.list_monitoring_executions()["MonitoringExecutionSummaries"]) == 1
 
 
+def test_a_definition_that_was_deleted_fails_its_runs_and_names_it(
+    world: World, client: Any
+) -> None:
+    create(client, define(client))
+    world.schedules.settle()
+    client.delete_data_quality_job_definition(JobDefinitionName="Def")
+    resource = world.store.get("monitoring-schedule", "Hourly")
+    assert resource is not None
+    since_ns = SystemClock().now_ns() - HOUR
+    world.store.put_status(resource, {**resource.status, "SinceNs": since_ns}, 1)
+    world.schedules.make(world.schedules.every())
+    (told,) = client.list_monitoring_executions()["MonitoringExecutionSummaries"]
+    assert told["MonitoringExecutionStatus"] == "Failed"
+    assert "data-quality-job-definition/def" in told["FailureReason"]
+
+
 # ---------------------------------------------------------------- what is refused
 
 NOW_TIMES = {"DataAnalysisStartTime": "-PT1H", "DataAnalysisEndTime": "-PT0H"}
