@@ -57,6 +57,10 @@ class ModelFailed(ObjectFailed):
         self.said = said
 
 
+class NoInstance(LaunchFailed):
+    """An instance could not be launched. The others of a crew may go on."""
+
+
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """Why a request has no answer that can be used, and whether another try may help."""
@@ -105,19 +109,21 @@ class Crew:
         self._instances: set[str] = set()
 
     async def join(self) -> Instance:
-        """Launch one more. Raise `LaunchFailed`."""
+        """Launch one more. Raise `NoInstance`."""
         instance = f"i-{self._clock.uuid4().replace('-', '')[:17]}"
         self._instances.add(instance)
         try:
             return await self._launching.launch(self._berth(instance))
         except Unhealthy as error:
-            raise LaunchFailed(
+            raise NoInstance(
                 f"AlgorithmError: The model of the transform job could not be loaded. {error.why} "
                 f"See: modeltap logs --job {self.job.name}"
             ) from error
+        except LaunchFailed as error:
+            raise NoInstance(str(error)) from error
 
     async def replaced(self, instance: Instance) -> Instance:
-        """Give an instance that lives: this one, or its successor. Raise `LaunchFailed`."""
+        """Give an instance that lives: this one, or its successor. Raise `NoInstance`."""
         if self._launcher.alive(instance.id):
             return instance
         await self._stop(instance.id)
@@ -172,7 +178,7 @@ class Member:
         self._clock = clock
 
     async def ready(self) -> None:
-        """Have an instance that lives. Raise `LaunchFailed`."""
+        """Have an instance that lives. Raise `NoInstance`."""
         self._instance = await self._crew.replaced(self._instance)
 
     def ask(self, batch: Batch) -> Asked:
@@ -197,7 +203,7 @@ class Member:
     async def answer(self, batch: Batch, asked: Asked) -> Answer:
         """Wait for a batch's answer, and ask again where that may help.
 
-        Raise `ObjectFailed`, its text about the batch; `LaunchFailed` where an instance that died
+        Raise `ObjectFailed`, its text about the batch; `NoInstance` where an instance that died
         has no successor.
         """
         try:

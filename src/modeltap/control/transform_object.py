@@ -2,8 +2,8 @@
 
     S3 ─▶ {n}.in ─batches─▶ Member (some in flight) ─▶ answers, in order ─shaping─▶ {n}.out ─▶ S3
 
-Memory holds the batches in flight and their answers, however large the object is. Reading, cutting
-and joining run in threads, so that control's loop goes on.
+Memory holds the batches in flight and their answers, however large the object is. What takes time
+(reading, cutting, joining) runs in threads, so that control's loop goes on.
 """
 
 import asyncio
@@ -25,6 +25,10 @@ from modeltap.nouns import Answer
 from modeltap.transform.records import Batch, RecordRefused
 from modeltap.transform.shaping import ended
 from modeltap.transform.terms import Terms
+
+AHEAD_MAX = 64
+AHEAD_BYTES_MAX = 64 * 1024
+"""Batches that are read together: a thread for each small one would take longer than the model."""
 
 
 class ObjectTransform:
@@ -89,18 +93,24 @@ class ObjectTransform:
     async def _through(self, batches: Iterator[Batch], out: BinaryIO, member: Member) -> None:
         """Have all batches answered, some at once; write what is kept of them, in order."""
         flying: deque[tuple[Batch, Asked]] = deque()
+        ready: deque[Batch] = deque()
         try:
             while True:
                 while len(flying) < self._terms.concurrent:
-                    batch = await asyncio.to_thread(next, batches, None)
-                    if batch is None:
+                    if not ready:
+                        ready.extend(await asyncio.to_thread(_some, batches))
+                    if not ready:
                         break
+                    batch = ready.popleft()
                     flying.append((batch, member.ask(batch)))
                 if not flying:
                     return
                 batch, asked = flying.popleft()
                 answer = await member.answer(batch, asked)
-                await asyncio.to_thread(self._write, out, batch, answer)
+                if batch.size + len(answer.body) < AHEAD_BYTES_MAX:
+                    self._write(out, batch, answer)  # sooner done than handed to a thread
+                else:
+                    await asyncio.to_thread(self._write, out, batch, answer)
         finally:
             for _, asked in flying:
                 asked.cancel()
@@ -126,6 +136,19 @@ class ObjectTransform:
                 f"{self._terms.output}: {error}. Check TransformOutput.S3OutputPath, that its "
                 "bucket exists, and the settings of its store."
             ) from error
+
+
+def _some(batches: Iterator[Batch]) -> list[Batch]:
+    """Read a few small batches, or one large; none at the object's end. For a thread."""
+    found: list[Batch] = []
+    size = 0
+    while size < AHEAD_BYTES_MAX and len(found) < AHEAD_MAX:
+        batch = next(batches, None)
+        if batch is None:
+            break
+        found.append(batch)
+        size += batch.size
+    return found
 
 
 def _opened(path: Path, zipped: bool) -> BinaryIO:

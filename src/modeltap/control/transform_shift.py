@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from modeltap.clock import Clock
 from modeltap.control.rounds import Spawn
-from modeltap.control.transform_crew import Crew, Member, ObjectFailed
+from modeltap.control.transform_crew import Crew, Member, NoInstance, ObjectFailed
 from modeltap.control.transform_files import Item
 from modeltap.control.transform_object import ObjectTransform
 from modeltap.link.links import Links
@@ -17,7 +17,10 @@ Failures = dict[int, ObjectFailed]
 
 
 class Shift:
-    """Each member takes the next object when it is free. `tell` hears of those that failed."""
+    """Each member takes the next object when it is free. `tell` hears of those that failed.
+
+    A member that has no instance any more leaves its object to the others.
+    """
 
     def __init__(
         self,
@@ -39,7 +42,8 @@ class Shift:
         self._clock = clock
         self._spawn = spawn
         self._failures: Failures = {}
-        self._broken: list[Exception] = []
+        self._broken: list[Exception] = []  # what ended a member
+        self._over = False  # for all of them
 
     async def run(self) -> Failures:
         """Transform what is left; give what could not be. Raise what is over for all objects."""
@@ -51,8 +55,8 @@ class Shift:
         finally:
             sweep.cancel()
             links.close()
-        if self._broken:
-            raise self._broken[0]
+        if self._broken and (self._left or self._over):
+            raise self._broken[-1]
         return self._failures
 
     async def _together(self, members: Sequence["asyncio.Task[None]"]) -> None:
@@ -70,17 +74,21 @@ class Shift:
     async def _member(self, links: Links) -> None:
         try:
             member = Member(await self._crew.join(), self._crew, self._terms, links, self._clock)
-            while self._left:
-                number = self._left.popleft()
-                await member.ready()
-                await self._object(number, member)
+            while self._left and not self._over:
+                await self._object(self._left.popleft(), member)
+        except NoInstance as error:
+            self._broken.append(error)
         except Exception as error:  # border: `run` raises it, in the job's own task
             self._broken.append(error)
-            self._left.clear()
+            self._over = True
 
     async def _object(self, number: int, member: Member) -> None:
         try:
+            await member.ready()
             await self._work.transform(number, self._items[number], member)
+        except NoInstance:
+            self._left.append(number)  # for a member that has one
+            raise
         except ObjectFailed as error:
             self._failures[number] = error
             self._tell(self._items[number], error)

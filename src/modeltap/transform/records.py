@@ -27,6 +27,11 @@ class Batch:
     body: bytes
 
     @property
+    def size(self) -> int:
+        """Give about how much memory it takes."""
+        return len(self.body) + sum(map(len, self.records))
+
+    @property
     def title(self) -> str:
         last = self.first + len(self.records) - 1
         return f"record {last}" if last == self.first else f"records {self.first} to {last}"

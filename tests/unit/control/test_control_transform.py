@@ -238,6 +238,17 @@ def test_a_model_that_does_not_load_ends_the_job(home: Home) -> None:
     )
 
 
+@pytest.mark.parametrize("fails", [{1}, {2}, {3}, {1, 2}])
+def test_a_crew_goes_on_without_who_cannot_be_launched(home: Home, fails: set[int]) -> None:
+    for number in range(4):
+        home.put(f"in/{number}", b"1\n" if number else b"die\n")
+    home.models.fails = fails
+    resources = {"InstanceType": "ml.m5.large", "InstanceCount": 3}
+    home.create(TransformResources=resources)
+    assert run(home).status is JobStatus.COMPLETED
+    assert len(home.outputs()) == 4
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

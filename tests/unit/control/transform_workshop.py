@@ -55,6 +55,7 @@ class Models:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.launched: list[LaunchOrder] = []
+        self.fails: set[int] = set()  # launches by their number, from 1
         self.bodies: list[bytes] = []
         self.fields: list[tuple[str | None, str | None]] = []  # content type, accept
         self.tries = Counter[bytes]()
@@ -66,7 +67,7 @@ class Models:
     async def launch(self, order: LaunchOrder) -> Instance:
         self.launched.append(order)
         assert order.artifact is not None
-        if order.artifact.read_bytes() == BROKEN:
+        if order.artifact.read_bytes() == BROKEN or len(self.launched) in self.fails:
             raise Unhealthy("an endpoint's words", "It is no model.")
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
