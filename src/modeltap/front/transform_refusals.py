@@ -1,4 +1,4 @@
-"""What a CreateTransformJob request may ask for (decision 0011), refused by the name of its field.
+"""What a CreateTransformJob request may ask for (decision 0010), refused by the name of its field.
 
 Without effect here, accepted and echoed: instance types, KMS keys of volumes, experiments. Refused:
 what would change what is sent to the model or written for it.
