@@ -9,21 +9,18 @@ begun again, it ends the same.
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from modeltap.clock import Clock
 from modeltap.control.execution_steps import ExecutionSteps
+from modeltap.control.rounds import Spawn
 from modeltap.control.schedule_states import ACTIVE, Schedules
 from modeltap.errors import StateUnusable
 from modeltap.state.executions import Execution
 from modeltap.telemetry import Event, emit
 
 BEAT_SECONDS = 0.25
-
-Spawn = Callable[[Coroutine[Any, Any, None]], "asyncio.Task[None]"]
-"""Run a coroutine as a task; house's own, so that it knows of every task."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ answer that comes before the body's end reads on to it, at most `DRAIN_BYTES_MAX
 client gets to see it; beyond that, or where the client still waits to send, the connection closes.
 """
 
+import asyncio
 import hashlib
 import traceback
 from binascii import hexlify
@@ -58,6 +59,16 @@ class Call:
 
 
 Operation = Callable[[Call], Awaitable[Document | HttpResponse]]
+
+
+def threaded(function: Callable[[Document], Document]) -> Operation:
+    """Serve by a function that blocks, in a thread: it holds up its own caller and nobody else."""
+
+    async def operation(call: Call) -> Document:
+        return await asyncio.to_thread(function, call.params)
+
+    return operation
+
 
 Unbound = Callable[[Owner, Call], Awaitable[Document | HttpResponse]]
 """An operation that is still to be told on what it works: so a table of them opens nothing."""

@@ -6,9 +6,9 @@ of one metric is refused by its member. An alarm's actions are kept, and told as
 history: there is no SNS here.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from modeltap.clock import Clock, utc
@@ -21,7 +21,7 @@ from modeltap.errors import (
     ValidationException,
 )
 from modeltap.front import metric_data
-from modeltap.front.app import Call, Operation, Service
+from modeltap.front.app import Service, threaded
 from modeltap.front.log_pages import sealed, unsealed
 from modeltap.nouns import Document, Partition
 from modeltap.state.alarms import Alarm, Alarms
@@ -67,7 +67,7 @@ def monitoring_service(
 ) -> Service:
     """Serve CloudWatch in both of its protocols."""
     monitoring = _Monitoring(points, alarms, clock, partition)
-    operations = {name: _threaded(each, monitoring) for name, each in SERVED.items()}
+    operations = {name: threaded(partial(each, monitoring)) for name, each in SERVED.items()}
     return Service(
         service("cloudwatch", "query"), operations, by_target=service("cloudwatch", "json")
     )
@@ -189,13 +189,6 @@ class _Monitoring:
 
 
 _Function = Callable[[_Monitoring, Document], Document]
-
-
-def _threaded(function: _Function, monitoring: _Monitoring) -> Operation:
-    async def operation(call: Call) -> Document:
-        return await asyncio.to_thread(function, monitoring, call.params)
-
-    return operation
 
 
 SERVED: Mapping[str, _Function] = {

@@ -12,17 +12,17 @@ Errors in AWS's names: a group or stream that is not there is `ResourceNotFoundE
 that the caller can mend `InvalidParameterException` (`wire.fault`).
 """
 
-import asyncio
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from modeltap.clock import Clock
 from modeltap.errors import NoSuchEntity, ValidationException
 from modeltap.front import log_pages
-from modeltap.front.app import Call, Operation, Service
+from modeltap.front.app import Service, threaded
 from modeltap.front.log_filter import matcher
 from modeltap.front.log_pages import EVENTS_MAX
 from modeltap.logbook import Entry, Logbook, Stream
@@ -39,7 +39,9 @@ NO_STREAM = "The specified log stream does not exist."
 def logs_service(logbook: Logbook, clock: Clock, partition: Partition) -> Service:
     """Serve the reading half of CloudWatch Logs. The logbook must be the one that is kept."""
     logs = _Logs(logbook, clock, partition)
-    return Service(service("logs"), {name: _threaded(each, logs) for name, each in SERVED.items()})
+    return Service(
+        service("logs"), {name: threaded(partial(each, logs)) for name, each in SERVED.items()}
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,13 +174,6 @@ class _Logs:
 
 
 _Function = Callable[[_Logs, Document], Document]
-
-
-def _threaded(function: _Function, logs: _Logs) -> Operation:
-    async def operation(call: Call) -> Document:
-        return await asyncio.to_thread(function, logs, call.params)
-
-    return operation
 
 
 SERVED: Mapping[str, _Function] = {

@@ -41,7 +41,7 @@ from modeltap.errors import (
     StaleVersion,
     ValidationException,
 )
-from modeltap.front.app import Call, Operation, Service
+from modeltap.front.app import Call, Operation, Service, threaded
 from modeltap.front.endpoint_description import describe_endpoint
 from modeltap.front.jobs import WAKING as JOBS
 from modeltap.front.jobs import Jobs
@@ -104,13 +104,6 @@ def sagemaker_service(
 _Function = Callable[[Document], Document]
 
 
-def _threaded(function: _Function) -> Operation:
-    async def operation(call: Call) -> Document:
-        return await asyncio.to_thread(function, call.params)
-
-    return operation
-
-
 class _SageMaker:
     def __init__(
         self,
@@ -135,13 +128,13 @@ class _SageMaker:
         plain = {name: partial(each, self) for name, each in PLAIN.items()}
         waking = {name: partial(each, self) for name, each in WAKING.items()}
         return (
-            {name: _threaded(function) for name, function in (alike | plain).items()}
+            {name: threaded(function) for name, function in (alike | plain).items()}
             | {name: self._waking(function) for name, function in waking.items()}
             | {"CreateModel": self.create_model}
         )
 
     def _waking(self, function: _Function) -> Operation:
-        operation = _threaded(function)
+        operation = threaded(function)
 
         async def waking(call: Call) -> Document | HttpResponse:
             answer = await operation(call)

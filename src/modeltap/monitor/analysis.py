@@ -28,6 +28,9 @@ FILES_LOOKED_AT = 10  # for how many values their rows have
 MEMORY_OF_A_BYTE = 2
 """Bytes of memory that a whole summary may take for each byte of its file."""
 
+MEMORY_BYTES_MAX = 2 << 30
+"""Where nothing else is asked for."""
+
 Progress = Callable[[int, int], object]
 """Hears how many bytes of the files are done, and of how many."""
 
@@ -41,7 +44,7 @@ class Request:
     plan: Plan
     baseline_constraints: Document | None = None
     baseline_statistics: Document | None = None
-    memory_bytes_max: int = 2 << 30
+    memory_bytes_max: int = MEMORY_BYTES_MAX
     categorical_drift_method: str = "LInfinity"
 
 

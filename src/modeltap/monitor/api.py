@@ -9,7 +9,6 @@
 A dataset is a file, a folder, a list of either, or a table that speaks Arrow, such as a DataFrame.
 """
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
@@ -20,9 +19,8 @@ from typing import Protocol, runtime_checkable
 import pyarrow as pa
 from pyarrow import parquet
 
-from modeltap.monitor.analysis import Progress, Request, analyse
-from modeltap.monitor.failure import AnalysisFailed
-from modeltap.monitor.files import files_below, format_of
+from modeltap.monitor.analysis import MEMORY_BYTES_MAX, Progress, Request, analyse
+from modeltap.monitor.files import files_below, format_of, read_document
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.written import CONSTRAINTS, STATISTICS, write_report
@@ -37,8 +35,6 @@ class ArrowTable(Protocol):
 
 
 Dataset = str | Path | Sequence[str | Path] | ArrowTable
-
-MEMORY_BYTES_MAX = 2 << 30
 
 
 def baseline(
@@ -120,12 +116,7 @@ def _baseline(against: Path) -> tuple[Document, Document | None]:
     folder = against if against.is_dir() else against.parent
     constraints = folder / CONSTRAINTS if against.is_dir() else against
     statistics = folder / STATISTICS
-    return _read(constraints), _read(statistics) if statistics.exists() else None
-
-
-def _read(path: Path) -> Document:
-    try:
-        document: Document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise AnalysisFailed(f"The baseline's {path.name} cannot be read: {error}.") from error
-    return document
+    return (
+        read_document(constraints, f"The baseline's {constraints.name}"),
+        read_document(statistics, f"The baseline's {STATISTICS}") if statistics.exists() else None,
+    )

@@ -124,7 +124,7 @@ def _of_mixed(texts: pa.StringArray, missing: int, *, textual: bool) -> Summary:
         _matching(different, each.pattern, numeric) for each in (INTEGRAL, FRACTIONAL)
     )
     values = np.full(len(different), np.nan)
-    values[integral | fractional] = _numbers(different.filter(pa.array(integral | fractional)))
+    values[integral | fractional] = numbers_of(different.filter(pa.array(integral | fractional)))
     number = np.isfinite(values)
     boolean = _matching(different, "|".join(sorted(BOOLEANS)), np.isin(begun, BOOLEAN_BEGINS))
     tally = Tally(
@@ -154,7 +154,7 @@ def _matching(texts: pa.StringArray, pattern: str, possible: np.ndarray) -> np.n
     return found
 
 
-def _numbers(texts: pa.StringArray) -> np.ndarray:
+def numbers_of(texts: pa.StringArray) -> np.ndarray:
     """Read what is a number by its form: Arrow knows neither a leading plus nor a blank."""
     bare = pc.replace_substring(pc.ascii_ltrim(texts, "+"), " ", "")
     return np.asarray(pc.cast(bare, pa.float64()))

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.plan import Format
+from modeltap.nouns import Document
 
 _BY_SUFFIX = {".csv": Format.CSV, ".parquet": Format.PARQUET, ".pq": Format.PARQUET}
 _JSON = frozenset({".json", ".jsonl", ".ndjson"})
@@ -40,3 +41,12 @@ def _is_captured(line: bytes) -> bool:
         return "captureData" in json.loads(line)
     except (ValueError, TypeError):
         return b'"captureData"' in line  # a first line that is cut
+
+
+def read_document(path: Path, what: str) -> Document:
+    """Read a JSON document. Raise `AnalysisFailed`, which calls it `what`."""
+    try:
+        document: Document = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise AnalysisFailed(f"{what} cannot be read: {error}.") from error
+    return document

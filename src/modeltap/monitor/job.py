@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 from modeltap.clock import SystemClock
-from modeltap.monitor.analysis import Request, analyse
+from modeltap.monitor.analysis import MEMORY_BYTES_MAX, Request, analyse
 from modeltap.monitor.cache import trim
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
 from modeltap.monitor.failure import AnalysisFailed
-from modeltap.monitor.files import files_below
+from modeltap.monitor.files import files_below, read_document
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.handlers import postprocess
 from modeltap.monitor.plan import SIDES, Format, Plan
@@ -90,7 +90,7 @@ def request_of(variables: Variables) -> Request:
         plan=_plan(variables),
         baseline_constraints=_document(variables, "baseline_constraints"),
         baseline_statistics=_document(variables, "baseline_statistics"),
-        memory_bytes_max=int(variables.get(MEMORY, 2 << 30)),
+        memory_bytes_max=int(variables.get(MEMORY, MEMORY_BYTES_MAX)),
         categorical_drift_method=variables.get("categorical_drift_method", "LInfinity"),
     )
 
@@ -144,13 +144,7 @@ def _required(variables: Variables, name: str) -> str:
 
 def _document(variables: Variables, name: str) -> Document | None:
     path = variables.get(name)
-    if not path:
-        return None
-    try:
-        document: Document = json.loads(Path(path).read_bytes())
-    except (OSError, ValueError) as error:
-        raise AnalysisFailed(f"{name} cannot be read: {error}.") from error
-    return document
+    return read_document(Path(path), name) if path else None
 
 
 # ---------------------------------------------------------------- metrics

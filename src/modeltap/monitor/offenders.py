@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modeltap.monitor.checks import COMPLETENESS, DATA_TYPE, DRIFT, VALUES, Violation
+from modeltap.monitor.columns import numbers_of
 from modeltap.monitor.constraints import Constraints, Feature
 from modeltap.monitor.datasets import placed_tables
 from modeltap.monitor.findings import Offender
@@ -126,11 +127,12 @@ def _grown_bucket(current: Summary, baseline: BaselineFeature) -> tuple[float, f
 
 
 def _within(low: float, high: float) -> Choose:
+    pattern = f"^(?:{INTEGRAL.pattern}|{FRACTIONAL.pattern})$"
+
     def choose(texts: pa.StringArray) -> pa.BooleanArray:
-        pattern = f"^(?:{INTEGRAL.pattern}|{FRACTIONAL.pattern})$"
-        plain = pc.match_substring_regex(texts, pattern)
-        bare = pc.replace_substring(pc.ascii_ltrim(texts, "+"), " ", "")
-        numbers = pc.cast(pc.if_else(plain, bare, None), pa.float64())
-        return pc.and_(pc.greater_equal(numbers, low), pc.less_equal(numbers, high))
+        plain = pc.fill_null(pc.match_substring_regex(texts, pattern), fill_value=False)
+        numbers = np.full(len(texts), np.nan)
+        numbers[np.asarray(plain)] = numbers_of(texts.filter(plain))
+        return pa.array((numbers >= low) & (numbers <= high))
 
     return choose

@@ -4,12 +4,13 @@
 """
 
 import asyncio
-import types
-from collections.abc import AsyncIterator, Coroutine, Generator
+from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from stepped import stepped
 
 from modeltap.clock import SimulatedClock
 from modeltap.control import endpoints, jobs
@@ -184,31 +185,12 @@ class Life:
         self.loop = ScheduleLoop(world.schedules, step, world.clock, self.spawn)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(self._stepped(work))
+        task = asyncio.get_running_loop().create_task(stepped(self, work))
         self.tasks.add(task)
         return task
 
-    @types.coroutine
-    def _stepped(self, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Drive a coroutine; no step of it is taken once the life's steps are used up."""
-        value: Any = None
-        error: BaseException | None = None
-        while True:
-            if self.steps == 0:
-                self.dead = True
-                work.close()
-                return
-            if self.steps is not None:
-                self.steps -= 1
-            try:
-                yielded = work.send(value) if error is None else work.throw(error)
-            except StopIteration:
-                return
-            error = None
-            try:
-                value = yield yielded
-            except BaseException as thrown:
-                error = thrown
+    def die(self) -> None:
+        self.dead = True
 
     async def turns(self, count: int = 1) -> None:
         for _ in range(count):

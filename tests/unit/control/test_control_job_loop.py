@@ -7,13 +7,13 @@ import asyncio
 import itertools
 import os
 import sys
-import types
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
+from stepped import stepped
 
 from modeltap.clock import SystemClock
 from modeltap.control.job_loop import JobLoop
@@ -169,31 +169,12 @@ class Control:
         return Path(sys.executable)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> "asyncio.Task[None]":
-        task = asyncio.get_running_loop().create_task(self._stepped(work))
+        task = asyncio.get_running_loop().create_task(stepped(self, work))
         self.tasks.add(task)
         return task
 
-    @types.coroutine
-    def _stepped(self, work: Coroutine[Any, Any, None]) -> Generator[Any, Any, None]:
-        """Drive a coroutine; no step of it is taken once the life's steps are used up."""
-        value: Any = None
-        error: BaseException | None = None
-        while True:
-            if self.steps == 0:
-                self.dead.set()
-                work.close()
-                return
-            if self.steps is not None:
-                self.steps -= 1
-            try:
-                yielded = work.send(value) if error is None else work.throw(error)
-            except StopIteration:
-                return
-            error = None
-            try:
-                value = yield yielded
-            except BaseException as thrown:
-                error = thrown
+    def die(self) -> None:
+        self.dead.set()
 
     async def live(self, until: Callable[[], bool]) -> bool:
         """Live until a condition holds, or to the end of the steps; tell whether it held."""
