@@ -5,7 +5,7 @@ payloads out of the JSON and puts the row together, and the text column that it 
 document that Arrow's CSV reader reads. Every other record goes the careful way (`payloads.py`).
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -36,13 +36,36 @@ MALFORMED = "malformed"
 OVERSIZED = "oversized"
 LINE_FEED, RETURN = ord("\n"), ord("\r")
 
+_JOINED = """
+    case when contains({0}, chr(10)) then rtrim({0}, chr(10)) else {0} end || ',' || {1}"""
 _TIME_PATH = "$.eventMetadata.inferenceTime"
 _EVENT_PATH = "$.eventMetadata.eventId"
 
 # No function that looks at every character of a payload, unless it must: each costs as much as all
-# the rest. So that a line is one line is seen from the bytes of all (`_line_ends`); only where
-# that fails, the query is asked again, wary.
-_QUERY = """
+# the rest. So that a line is one line is seen from the bytes of all (`_line_ends`), and a file of
+# which one record is not easy is asked for again, warily.
+_EASY = """
+with found as (
+  select {line} as line, {csv} as csv, eventMetadata.inferenceTime as moment
+  from read_ndjson($file, ignore_errors = true, maximum_object_size = $bytes_max, columns = {{
+    captureData: 'STRUCT({sides})', eventMetadata: 'STRUCT(inferenceTime VARCHAR)'
+  }})
+), ended as (
+  select csv, moment, case when suffix(line, chr(10)) then line else line || chr(10) end as line
+  from found
+)
+select
+  case
+    when not csv or line = chr(10) then null
+    when not contains(line, '"') or (length(line) - length(replace(line, '"', ''))) % 2 = 0
+    then line
+  end as line,
+  case when $timed then moment end as moment,
+  ($start is null or moment >= $start) and ($end is null or moment < $end) as timely
+from ended
+"""
+
+_WARY = """
 with found as (
   select json, json ->> $paths as side, case when $placed then json ->> $event_path end as event
   from read_ndjson_objects($file, ignore_errors = true, maximum_object_size = $bytes_max)
@@ -63,7 +86,7 @@ with found as (
 ), judged as (
   select json, event, moment, line, case
       when line is null or line = chr(10) then false
-      when $wary and (strpos(line, chr(10)) < length(line) or contains(line, chr(13))) then false
+      when strpos(line, chr(10)) < length(line) or contains(line, chr(13)) then false
       when contains(line, '"') then (length(line) - length(replace(line, '"', ''))) % 2 = 0
       else true
     end as plain
@@ -90,42 +113,57 @@ def summarise_captured(file: Path, plan: Plan, bounds: Sequence[int] = BOUNDS) -
 
 
 def _summarised(file: Path, plan: Plan, place: str, bytes_max: int) -> Profile:
-    for wary in (False, True):
-        with suppress(_SeveralLines), careful_reader(plan, place) as careful:
-            batches = _batches(file, plan, bytes_max, wary=wary)
-            parts = [_of_batch(batch, plan, place, careful) for batch in batches]
-            whole = profile.merged(parts)
-            return replace(whole, rejects=_located(whole.rejects, file, place))
-    raise AssertionError("a wary query gives lines that are one line each")
+    if plan.preprocessor is None:
+        with suppress(_NotEasy):
+            batches = _easy_batches(file, plan, bytes_max)
+            return profile.merged([_of_easy(batch, plan, place) for batch in batches])
+    with careful_reader(plan, place) as careful:
+        batches = _wary_batches(file, plan, bytes_max)
+        whole = profile.merged([_of_wary(batch, plan, place, careful) for batch in batches])
+    return replace(whole, rejects=_located(whole.rejects, file, place))
 
 
-class _SeveralLines(Exception):
-    """A payload of several lines was put together as if it were one."""
+class _NotEasy(Exception):
+    """A record is no CSV line, or a payload of several lines was put together as if it were one."""
 
 
-def _batches(
-    file: Path,
-    plan: Plan,
-    bytes_max: int,
-    *,
-    wary: bool,
-    placed: bool = False,
+def _easy_batches(file: Path, plan: Plan, bytes_max: int) -> Iterator[pa.RecordBatch]:
+    """Give records as (line, moment, timely): a CSV line, or null for what is none."""
+    first, *second = (f"captureData.{side}.data" for side in plan.sides)
+    query = _EASY.format(
+        line=_JOINED.format(first, *second) if second else first,
+        csv=" and ".join(f"captureData.{side}.encoding = 'CSV'" for side in plan.sides),
+        sides=", ".join(f"{side} STRUCT(data VARCHAR, encoding VARCHAR)" for side in plan.sides),
+    )
+    return _asked(query, _window(file, plan, bytes_max))
+
+
+def _wary_batches(
+    file: Path, plan: Plan, bytes_max: int, *, placed: bool = False
 ) -> Iterator[pa.RecordBatch]:
     """Give records as (line, json, …): a plain one's CSV line, another's JSON, whether in time."""
-    parameters = {
-        "file": str(file),
+    parameters = _window(file, plan, bytes_max) | {
         "paths": [*_side_paths(plan, "data"), *_side_paths(plan, "encoding"), _TIME_PATH],
         "event_path": _EVENT_PATH,
-        "bytes_max": bytes_max,
         "plain": plan.preprocessor is None,
+        "placed": placed,
+    }
+    return _asked(_WARY, parameters)
+
+
+def _window(file: Path, plan: Plan, bytes_max: int) -> dict[str, object]:
+    return {
+        "file": str(file),
+        "bytes_max": bytes_max,
         "start": plan.start,
         "end": plan.end,
-        "wary": wary,
-        "placed": placed,
         "timed": plan.cache is not None,
     }
+
+
+def _asked(query: str, parameters: Mapping[str, object]) -> Iterator[pa.RecordBatch]:
     with _database().cursor() as cursor:
-        yield from cursor.execute(_QUERY, parameters).to_arrow_reader(BATCH_ROWS)
+        yield from cursor.execute(query, parameters).to_arrow_reader(BATCH_ROWS)
 
 
 def _side_paths(plan: Plan, member: str) -> list[str]:
@@ -141,16 +179,26 @@ def _database() -> duckdb.DuckDBPyConnection:
     return duckdb.connect(config={"threads": 1})
 
 
-def _of_batch(batch: pa.RecordBatch, plan: Plan, place: str, careful: CarefulReader) -> Profile:
-    span = pc.min_max(batch["moment"]).as_py()
+def _of_easy(batch: pa.RecordBatch, plan: Plan, place: str) -> Profile:
+    if batch["line"].null_count:
+        raise _NotEasy
+    found = _of_lines(_timely(batch)["line"], plan, place)
+    return replace(found, span=_span(batch))
+
+
+def _of_wary(batch: pa.RecordBatch, plan: Plan, place: str, careful: CarefulReader) -> Profile:
+    span = _span(batch)
     batch = _timely(batch)
     malformed = int(pc.sum(batch["malformed"]).as_py() or 0)
     refused = Profile(0, {}, Rejects({MALFORMED: malformed} if malformed else {}))
-    lines = batch["line"].drop_null()
-    plain = _of_lines(document_of(lines), len(lines), plan, place) if len(lines) else Profile()
+    plain = _of_lines(batch["line"].drop_null(), plan, place)
     odd = careful(batch["json"].drop_null().to_pylist())
-    found = profile.merged([plain, odd, refused])
-    return replace(found, span=None if span["min"] is None else (span["min"], span["max"]))
+    return replace(profile.merged([plain, odd, refused]), span=span)
+
+
+def _span(batch: pa.RecordBatch) -> tuple[str, str] | None:
+    found = pc.min_max(batch["moment"]).as_py()
+    return None if found["min"] is None else (found["min"], found["max"])
 
 
 def _timely(batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -159,11 +207,15 @@ def _timely(batch: pa.RecordBatch) -> pa.RecordBatch:
     return batch if pc.all(timely).as_py() else batch.filter(timely)
 
 
-def _of_lines(document: pa.Buffer, rows: int, plan: Plan, place: str) -> Profile:
+def _of_lines(lines: pa.StringArray, plan: Plan, place: str) -> Profile:
+    """Sum up CSV lines. Raise `_NotEasy` if one of them is several."""
+    if not len(lines):
+        return Profile()
+    document = document_of(lines)
     octets = np.frombuffer(document, np.uint8)
     pieces = (octets[at : at + PIECE_BYTES] for at in range(0, len(octets), PIECE_BYTES))
-    if sum(map(_line_ends, pieces)) != rows:
-        raise _SeveralLines
+    if sum(map(_line_ends, pieces)) != len(lines):
+        raise _NotEasy
     return profile_of_lines(document, plan, place)
 
 
@@ -176,7 +228,7 @@ def placed_records(
     """
     names = ("", *plan.names)
     with suppress(duckdb.InvalidInputException):
-        for batch in map(_timely, _batches(file, plan, BOUNDS[-1], wary=True, placed=True)):
+        for batch in map(_timely, _wary_batches(file, plan, BOUNDS[-1], placed=True)):
             plain = batch.filter(pc.is_valid(batch["line"]))
             ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
             lines = pc.binary_join_element_wise(ids, plain["line"], ",")
@@ -186,9 +238,9 @@ def placed_records(
 
 
 def _line_ends(octets: np.ndarray) -> int:
-    """Count line feeds. Raise `_SeveralLines` for a carriage return."""
+    """Count line feeds. Raise `_NotEasy` for a carriage return."""
     if (octets == RETURN).any():
-        raise _SeveralLines
+        raise _NotEasy
     return int(np.count_nonzero(octets == LINE_FEED))
 
 

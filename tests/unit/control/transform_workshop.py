@@ -274,12 +274,20 @@ class Control:
                     await asyncio.sleep(0.005)
             return True
         finally:
-            for task in self.tasks:
-                task.cancel()
-            done = await asyncio.gather(*self.tasks, return_exceptions=True)
+            done = await self._ended()
             for instance in self.home.models.instances():
                 self.home.models.kill(instance)
             assert [each for each in done if isinstance(each, Exception)] == []
+
+    async def _ended(self) -> list[None | BaseException]:
+        """Cancel all tasks and give what they came to; one that will not end is shown."""
+        for task in self.tasks:
+            task.cancel()
+        _, left = await asyncio.wait(self.tasks, timeout=30)
+        for task in left:
+            task.print_stack()
+        assert not left, f"{len(left)} tasks go on after a cancel"
+        return await asyncio.gather(*self.tasks, return_exceptions=True)
 
 
 def ended(home: Home, *names: str) -> Callable[[], bool]:
