@@ -279,7 +279,7 @@ class Control:
                 self.home.models.kill(instance)
             assert [each for each in done if isinstance(each, Exception)] == []
 
-    async def _ended(self) -> list[None | BaseException]:
+    async def _ended(self) -> list[BaseException | None]:
         """Cancel all tasks and give what they came to; one that will not end is shown."""
         for task in self.tasks:
             task.cancel()
