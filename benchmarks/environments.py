@@ -25,7 +25,7 @@ def python(name: str) -> Path:
         print(f"installing {name} into {home.relative_to(ROOT)} …", file=sys.stderr)
         tool = uv.find_uv_bin()
         _step([tool, "venv", "--quiet", "--clear", "--python", sys.executable, str(home)])
-        sync = [tool, "pip", "sync", "--quiet", "--python", str(interpreter)]
+        sync = [tool, "pip", "sync", "--quiet", "--compile-bytecode", "--python", str(interpreter)]
         _step([*sync, "--require-hashes", str(lock)])
         written.write_text(stamp)
     return interpreter

@@ -151,7 +151,8 @@ class _Build:
         tool, python = uv.find_uv_bin(), str(_python(self.home))
         self._step([tool, "venv", "--python", sys.executable, str(self.home)])
         install = [tool, "pip", "install", "--python", python, "--only-binary", ":all:"]
-        self._step([*install, *self.image.packages])
+        # Compiled here, because nothing that runs in it may write into it.
+        self._step([*install, "--compile-bytecode", *self.image.packages])
         self._step([python, "-I", "-c", f"import {self.image.framework}"], variables={})
         (self.home / _READY).write_text(_pins(self.image))
         self.progress(f"the environment of {self.image.name} is ready")
