@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from shutil import rmtree
@@ -163,15 +163,8 @@ class _House:
 
     def lay_hour(self, files: list[Path]) -> None:
         """Put captured files into the bucket as objects of the hour that has just passed."""
-        hour = stamp(time.time_ns() - HOUR_SECONDS * 10**9)[:13]
-        was, now = (f'"inferenceTime":"{each}:'.encode() for each in (_hour_of(files[0]), hour))
-        place = f"captured/{ENDPOINT}/AllTraffic/{hour.replace('-', '/').replace('T', '/')}"
-        for number, body in enumerate(_bodies(files)):
-            moved = body.replace(was, now)
-            if moved.count(now) != moved.count(b"\n"):
-                raise Unavailable("the hour of some records could not be moved")
-            key = f"{place}/00-00-{number:03}-00000000-0000-4000-8000-{number:012}.jsonl"
-            self._s3.put_object(Bucket=BUCKET, Key=key, Body=moved)
+        for key, body in hour_of_objects(files, time.time_ns()):
+            self._s3.put_object(Bucket=BUCKET, Key=key, Body=body)
 
     def run(self, name: str, start: str, records: int) -> Run:
         """Run a schedule now; await its report of so many records. Raise `Unavailable`."""
@@ -225,17 +218,33 @@ class _House:
         )
 
 
-def _hour_of(file: Path) -> str:
-    """Give a captured file's hour, as in `inferenceTime`."""
+def hour_of_objects(
+    files: Sequence[Path], now_ns: int, bytes_each: int = OBJECT_BYTES
+) -> Iterator[tuple[str, bytes]]:
+    """Give captured files of one hour as keys and bodies of the last whole hour before a time.
+
+    Raise `Unavailable` where a record is of another hour.
+    """
+    hour = stamp(now_ns - HOUR_SECONDS * 10**9)[:13]
+    was, now = (f'"inferenceTime":"{each}:'.encode() for each in (_hour(files[0]), hour))
+    place = f"captured/{ENDPOINT}/AllTraffic/{hour.replace('-', '/').replace('T', '/')}"
+    for number, body in enumerate(_bodies(files, bytes_each)):
+        moved = body.replace(was, now)
+        if moved.count(now) != moved.count(b"\n"):
+            raise Unavailable("the hour of some records could not be moved")
+        yield f"{place}/00-00-{number:03}-00000000-0000-4000-8000-{number:012}.jsonl", moved
+
+
+def _hour(file: Path) -> str:
+    """Give a captured file's hour, as `inferenceTime` begins."""
     year, month, day, hour = file.parts[-5:-1]
     return f"{year}-{month}-{day}T{hour}"
 
 
-def _bodies(files: list[Path]) -> Iterator[bytes]:
-    """Give the lines of files in bodies of about `OBJECT_BYTES`."""
+def _bodies(files: Sequence[Path], bytes_each: int) -> Iterator[bytes]:
     for path in files:
         with path.open("rb") as lines:
-            while body := b"".join(lines.readlines(OBJECT_BYTES)):
+            while body := b"".join(lines.readlines(bytes_each)):
                 yield body
 
 
