@@ -54,7 +54,12 @@ def _arguments(words: list[str]) -> argparse.Namespace:
     parser.add_argument("--tiny", action="store_true", help="one round, to see that it works")
     parser.add_argument("--rounds", type=int, default=0)
     parser.add_argument("--minutes", type=float, default=10, help="of the soak")
-    parser.add_argument("--records", type=int, default=0, help="of the analysis (monitor)")
+    parser.add_argument(
+        "--records",
+        type=int,
+        default=0,
+        help="of the analysis (monitor), and of the hour (runs: kB of it)",
+    )
     parser.add_argument("--contenders", nargs="+", default=(), help="of the analysis; else all")
     parser.add_argument("--page", action="store_true", help="write docs/performance.md")
     parser.add_argument("--folder", type=Path, default=ROOT / ".bench", help="for homes and model")

@@ -14,6 +14,7 @@ from benchmarks.scenarios import (
     overload,
     peers,
     pieces,
+    runs,
     scrape,
     soak,
     spool,
@@ -39,6 +40,7 @@ SCENARIOS: Mapping[str, Scenario] = {
     "spool": spool.run,
     "scrape": scrape.run,
     "monitor": monitor.run,
+    "runs": runs.run,
     "soak": soak.run,
 }
 """What runs when nothing is named; the soak only by name."""

@@ -53,3 +53,12 @@ def test_an_analysis_is_measured_and_is_right(tmp_path: Path) -> None:
     section, _ = results.load(tmp_path / "kept.json")["monitor"]
     (table,) = section.tables
     assert [row[table.columns.index("records")] for row in table.rows] == ["2,000"] * len(ours)
+
+
+def test_runs_of_a_schedule_are_measured(tmp_path: Path) -> None:
+    bench(tmp_path, "--tiny", "--only", "runs")
+    section, _ = results.load(tmp_path / "kept.json")["runs"]
+    (table,) = section.tables
+    assert [row[0] for row in table.rows] == ["NOW", "an hour"]
+    assert table.rows[0][table.columns.index("records")] == "200"
+    assert len(section.reaches) == 2

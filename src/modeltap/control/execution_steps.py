@@ -64,14 +64,13 @@ class CaptureView:
     undelivered: Callable[[str, int, int], int]
     """(endpoint, start, end) → records on their way. Raise `LedgerUnreadable`, `OSError`."""
     ask_seal: Callable[[], None]
-    in_flight: Callable[[str], Awaitable[bool]]
-    """Whether a call of an endpoint has no answer yet, as far as is known."""
+    in_flight: Callable[[str, int], Awaitable[bool]]
+    """Whether a call of an endpoint, received before a time (ns), may still become a record."""
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
     grace_seconds: float
-    invocation_seconds_max: float  # after which a call is in flight no more
     jobs_max: int
 
 
@@ -156,9 +155,9 @@ class ExecutionSteps:
     async def _pending(self, execution: Execution) -> str | None:
         """Say what of the window is not there yet; None: it is complete."""
         window = window_of(execution)
-        last_ns = window.end_ns + int(self._bounds.invocation_seconds_max * 1e9)
-        if self._clock.now_ns() < last_ns and await self._view.in_flight(execution.endpoint):
-            return "calls of the endpoint were in flight"
+        # Calls first: what is answered meanwhile is looked for behind them.
+        if await self._view.in_flight(execution.endpoint, window.end_ns):
+            return "calls that were received before had no answer"
         try:
             count = await asyncio.to_thread(
                 self._view.undelivered, execution.endpoint, window.start_ns, window.end_ns

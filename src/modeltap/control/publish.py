@@ -7,8 +7,9 @@ at the time in milliseconds: a table of an earlier control, still served by a ga
 file that cannot be read is set aside as `routing.json.damaged`.
 
 A gateway is live if its status socket accepts. Told `reload`, it answers with the generation that
-it serves and its calls in flight by instance. One that accepts and then stays silent for
-`ANSWER_SECONDS_MAX` is live and serves nothing that we may rely on.
+it serves, its calls in flight by instance, and the oldest receipt of each endpoint among them. One
+that accepts and then stays silent for `ANSWER_SECONDS_MAX` is live and serves nothing that we may
+rely on.
 """
 
 import asyncio
@@ -34,10 +35,14 @@ ANSWER_BYTES_MAX = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class GatewayView:
-    """What one live gateway serves, and its calls in flight by instance id."""
+    """What one live gateway serves, and its calls in flight by instance id.
+
+    `receipts`: when the oldest call of an endpoint was received that may become a record, ns.
+    """
 
     generation: int
     outstanding: Mapping[str, int]
+    receipts: Mapping[str, int]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +54,7 @@ class TableSetAside(Event):
     reason: str
 
 
-SILENT = GatewayView(generation=-1, outstanding={})
+SILENT = GatewayView(generation=-1, outstanding={}, receipts={})
 
 
 class Publisher:
@@ -81,20 +86,15 @@ class Publisher:
         answers = await asyncio.gather(*(_ask(socket) for socket in sockets))
         return [answer for answer in answers if answer is not None]
 
-    async def in_flight(self, endpoint: str) -> bool:
-        """Tell whether a call that may be an endpoint's has no answer yet.
+    async def in_flight(self, endpoint: str, before_ns: int) -> bool:
+        """Tell whether a call of an endpoint, received before a time, may still become a record.
 
-        It counts unless its instance is of another endpoint: one that leaves is in no table.
+        The time must have passed: a call that is received from here on is no matter then. Who
+        answers nothing may have one; who is dead has none.
         """
-        others = {
-            instance.id
-            for name, route in self._written.routes.items()
-            if name != endpoint
-            for variant in route.variants
-            for instance in variant.instances
-        }
         views = await self.survey()
-        return any(view is SILENT or view.outstanding.keys() - others for view in views)
+        oldest = (view.receipts.get(endpoint, before_ns) for view in views)
+        return SILENT in views or min(oldest, default=before_ns) < before_ns
 
 
 async def _ask(socket: Path) -> GatewayView | None:
@@ -109,7 +109,7 @@ async def _ask(socket: Path) -> GatewayView | None:
         async with asyncio.timeout(ANSWER_SECONDS_MAX):
             writer.write(b"reload\n")
             answer = orjson.loads(await reader.readline())
-            return GatewayView(answer["generation"], answer["outstanding"])
+            return GatewayView(answer["generation"], answer["outstanding"], answer["receipts"])
     except (OSError, TimeoutError, ValueError, TypeError, KeyError):
         return SILENT
     finally:

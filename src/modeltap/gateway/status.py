@@ -3,12 +3,13 @@
 Format (`docs/architecture.md`, routing table): a Unix stream socket; each line `reload` makes the
 gateway load the routing file if it is newer, and is answered with one line of JSON,
 
-    {"generation": 7, "outstanding": {"instance-id": 2}}
+    {"generation": 7, "outstanding": {"instance-id": 2}, "receipts": {"endpoint": 1709240400000}}
 
-where an instance that is not named has no call in flight. Anything else ends the connection. A
-gateway is live if its socket accepts. The socket is bound under another name and renamed, so that a
-successor takes its predecessor's place at once; it is 0600, and is not unlinked at the end, because
-it may be the successor's by then.
+where an instance that is not named has no call in flight, and `receipts` (ns) are those of the
+oldest calls that may still become records: an endpoint that is not named has none. Anything else
+ends the connection. A gateway is live if its socket accepts. The socket is bound under another name
+and renamed, so that a successor takes its predecessor's place at once; it is 0600, and is not
+unlinked at the end, because it may be the successor's by then.
 
 Constraints: a line of at most `LINE_BYTES_MAX`, and silence of at most `IDLE_SECONDS_MAX`.
 """
@@ -60,8 +61,13 @@ class StatusSocket:
                 return  # control is gone, silent, or talks too long: it will come again
 
     def _status(self) -> bytes:
+        router = self._router
         return orjson.dumps(
-            {"generation": self._router.generation, "outstanding": self._router.outstanding}
+            {
+                "generation": router.generation,
+                "outstanding": router.outstanding,
+                "receipts": router.receipts,
+            }
         )
 
 

@@ -284,11 +284,7 @@ def _runs(
         CaptureView(*looks, publisher.in_flight),
         clock,
         settings.partition,
-        Bounds(
-            settings.monitor_grace_seconds,
-            settings.invocation_seconds_max,
-            settings.processing_jobs_max,
-        ),
+        Bounds(settings.monitor_grace_seconds, settings.processing_jobs_max),
         wake_jobs,
     )
     return ScheduleLoop(schedules, steps, clock, tasks.spawn)

@@ -81,6 +81,7 @@ class Router:
         self.gate: Final = Gate()
         self.send: Final = send
         self.chance: Final = chance
+        self.unanswered: Final[dict[str, Invocation]] = {}  # that capture may want, by id
         self._partition = partition
         self._table = RoutingTable(generation=0)
 
@@ -92,6 +93,19 @@ class Router:
     def outstanding(self) -> dict[str, int]:
         """Calls in flight by instance id, also of instances that left the table."""
         return self.gate.outstanding
+
+    @property
+    def receipts(self) -> dict[str, int]:
+        """When the oldest call of each endpoint was received that capture may still be offered.
+
+        In ns; an endpoint that is not named has none. An answer leaves here in the turn of the loop
+        in which it is offered: who looks between two turns finds it here or in capture's counters.
+        """
+        oldest: dict[str, int] = {}
+        for call in self.unanswered.values():
+            found = oldest.get(call.endpoint, call.received_ns)
+            oldest[call.endpoint] = min(found, call.received_ns)
+        return oldest
 
     def publish(self, table: RoutingTable) -> None:
         """Serve from this table from now on; calls in flight finish where they are."""
@@ -108,6 +122,8 @@ class Router:
         route = self._route(invocation)
         variant = self._variant(route, invocation.target_variant)
         call = _Call(self, invocation, route, variant, done)
+        if route.capture is not None:
+            self.unanswered[invocation.id] = invocation
         try:
             call.offer()
         except ModeltapError as error:
@@ -175,7 +191,11 @@ class _Call:
     def offer(self) -> None:
         """Send it to an instance. Raise `ServiceUnavailable`."""
         router = self._router
-        instance = router.gate.choose(self._variant, router.chance())
+        try:
+            instance = router.gate.choose(self._variant, router.chance())
+        except ServiceUnavailable:
+            self._leave()
+            raise
         self._attempts += 1
         self._instance = instance
         router.gate.take(instance)
@@ -185,6 +205,7 @@ class _Call:
             self._take(gone)
         except BaseException:
             router.gate.give_back(instance)
+            self._leave()
             raise
 
     def cancel(self) -> None:
@@ -194,6 +215,7 @@ class _Call:
             self._instance = None
         if self._sent is not None:
             self._sent.cancel()
+        self._leave()
 
     def located(self, error: ModeltapError) -> ModeltapError:
         """Note where an error happened."""
@@ -210,6 +232,7 @@ class _Call:
         elif outcome.status >= 400:
             self._fail(self._refused(outcome))
         else:
+            self._leave()
             self._done(Exchange(self._invocation, outcome, self._variant.name, self._route.capture))
 
     def _take_error(self, instance: Instance, error: HouseError) -> None:
@@ -236,7 +259,12 @@ class _Call:
             self._fail(error)
 
     def _fail(self, error: ModeltapError) -> None:
+        self._leave()
         self._done(self.located(error))
+
+    def _leave(self) -> None:
+        """Nothing more comes of it that capture could want."""
+        self._router.unanswered.pop(self._invocation.id, None)
 
     def _refused(self, answer: Answer) -> ModelError:
         try:

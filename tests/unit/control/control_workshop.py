@@ -104,7 +104,11 @@ class Gateway:
         assert await reader.readline() == b"reload\n"
         if not self.lagging:
             self._generation = decode(self._table.read_bytes()).generation
-        told = {"generation": self._generation, "outstanding": self.outstanding}
+        told = {
+            "generation": self._generation,
+            "outstanding": self.outstanding,
+            "receipts": {},
+        }
         writer.write(json.dumps(told).encode() + b"\n")
         await writer.drain()
         writer.close()

@@ -133,7 +133,9 @@ class World:
         assert start_ns < end_ns
         return self.undelivered
 
-    async def in_flight(self, endpoint: str) -> bool:
+    async def in_flight(self, endpoint: str, before_ns: int) -> bool:
+        assert endpoint == "Churn"
+        assert before_ns <= self.clock.now_ns()
         return self.flying
 
     def ask_seal(self) -> None:
@@ -169,7 +171,7 @@ class Life:
         self.steps = steps
         self.dead = False
         self.tasks: set[asyncio.Task[None]] = set()
-        bounds = Bounds(grace_seconds=300, invocation_seconds_max=60, jobs_max=world.jobs_max)
+        bounds = Bounds(grace_seconds=300, jobs_max=world.jobs_max)
         view = CaptureView(world.look, world.ask_seal, world.in_flight)
         step = ExecutionSteps(
             world.store,

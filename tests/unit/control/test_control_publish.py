@@ -1,8 +1,12 @@
 """The routing table's file, and gateways that answer, lag, stay silent or are gone."""
 
 import asyncio
+import json
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import TypeVar
 
 import pytest
 
@@ -61,15 +65,28 @@ def test_from_a_damaged_or_lost_file_control_goes_on_above_what_gateways_serve(
     assert (aside.read_bytes() if aside.exists() else None) == damaged
 
 
-def survey(folder: Path, answer: Answer) -> list[GatewayView]:
-    async def ask() -> list[GatewayView]:
-        with short_path(folder / "gateways" / "0.sock") as name:
-            server = await asyncio.start_unix_server(answer, name)
-        async with server:
-            return await made.survey()
+Asked = TypeVar("Asked")
+
+
+def beside(
+    folder: Path, answer: Answer, ask: Callable[[Publisher], Awaitable[Asked]], sockets: int = 1
+) -> Asked:
+    """Ask a publisher something while gateways answer so."""
+
+    async def asked() -> Asked:
+        async with AsyncExitStack() as stack:
+            for number in range(sockets):
+                with short_path(folder / "gateways" / f"{number}.sock") as name:
+                    server = await asyncio.start_unix_server(answer, name)
+                await stack.enter_async_context(server)
+            return await ask(made)
 
     made = publisher(folder)
-    return asyncio.run(ask())
+    return asyncio.run(asked())
+
+
+def survey(folder: Path, answer: Answer) -> list[GatewayView]:
+    return beside(folder, answer, lambda made: made.survey())
 
 
 def saying(data: bytes) -> Answer:
@@ -82,8 +99,8 @@ def saying(data: bytes) -> Answer:
 
 
 def test_a_live_gateway_tells_what_it_serves(tmp_path: Path) -> None:
-    told = b'{"generation": 7, "outstanding": {"i-1": 2}}\n'
-    assert survey(tmp_path, saying(told)) == [GatewayView(7, {"i-1": 2})]
+    told = b'{"generation": 7, "outstanding": {"i-1": 2}, "receipts": {"churn": 5}}\n'
+    assert survey(tmp_path, saying(told)) == [GatewayView(7, {"i-1": 2}, {"churn": 5})]
 
 
 @pytest.mark.parametrize("told", [b"", b"nonsense\n", b"[]\n", b"{}\n"])
@@ -95,11 +112,53 @@ def test_a_home_may_be_deep(tmp_path: Path) -> None:
     """Deeper than the 107 bytes that a socket's address holds."""
     deep = tmp_path / ("x" * 120)
     (deep / "gateways").mkdir(parents=True)
-    told = b'{"generation": 7, "outstanding": {}}\n'
-    assert survey(deep, saying(told)) == [GatewayView(7, {})]
+    told = b'{"generation": 7, "outstanding": {}, "receipts": {}}\n'
+    assert survey(deep, saying(told)) == [GatewayView(7, {}, {})]
 
 
 def test_one_that_is_gone_is_not_counted(tmp_path: Path) -> None:
     made = publisher(tmp_path)
     (tmp_path / "gateways" / "0.sock").touch()
     assert asyncio.run(made.survey()) == []
+
+
+def in_flight(folder: Path, *told: bytes, endpoint: str = "churn", before_ns: int = 100) -> bool:
+    """Ask whether a call is in flight, of as many gateways as say something."""
+    lines = iter(told)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await saying(next(lines))(reader, writer)
+
+    return beside(
+        folder, answer, lambda made: made.in_flight(endpoint, before_ns), sockets=len(told)
+    )
+
+
+def receiving(**receipts: int) -> bytes:
+    return json.dumps({"generation": 1, "outstanding": {}, "receipts": receipts}).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "expected"),
+    [
+        ((receiving(),), False),
+        ((receiving(churn=99),), True),
+        ((receiving(churn=100),), False),
+        ((receiving(other=1),), False),
+        ((receiving(), receiving(churn=99)), True),
+        ((receiving(), b""), True),  # it is live, and says nothing
+    ],
+)
+def test_a_call_counts_that_was_received_before(
+    tmp_path: Path, told: tuple[bytes, ...], expected: bool
+) -> None:
+    assert in_flight(tmp_path, *told) is expected
+
+
+def test_a_gateway_that_is_dead_has_no_call_in_flight(tmp_path: Path) -> None:
+    """Its socket is still there: nobody accepts on it."""
+    made = publisher(tmp_path)
+    with short_path(tmp_path / "gateways" / "0.sock") as name, socket.socket(socket.AF_UNIX) as it:
+        it.bind(name)
+        it.listen()
+    assert asyncio.run(made.in_flight("churn", 100)) is False

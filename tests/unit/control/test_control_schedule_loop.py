@@ -179,14 +179,27 @@ def test_a_run_waits_for_what_is_on_its_way(world: World) -> None:
     assert "modeltap_note" not in job["Environment"]
 
 
-def test_a_run_waits_for_calls_in_flight_as_long_as_one_may_last(world: World) -> None:
+def test_a_run_waits_for_calls_that_were_received_in_its_window(world: World) -> None:
     world.put("A/2024/02/29/21/1.jsonl")
     world.flying = True
     begin(world)
-    assert world.requests() == []
-    world.clock.advance(60)
+    world.clock.advance(200)
     turn(world)
-    assert len(world.requests()) == 1
+    assert world.requests() == []
+    world.flying = False
+    turn(world)
+    (job,) = world.requests()
+    assert "modeltap_note" not in job["Environment"]
+
+
+def test_after_the_grace_it_goes_on_without_a_call_that_has_no_answer(world: World) -> None:
+    world.put("A/2024/02/29/21/1.jsonl")
+    world.flying = True
+    begin(world)
+    world.clock.advance(301)
+    turn(world)
+    (job,) = world.requests()
+    assert "calls that were received before had no answer" in job["Environment"]["modeltap_note"]
 
 
 def test_after_the_grace_it_goes_on_and_says_what_is_missing(world: World) -> None:

@@ -79,6 +79,42 @@ def test_what_got_no_answer_is_not_captured(tmp_path: Path, situation: str) -> N
     run(scenario())
 
 
+@pytest.mark.parametrize("situation", list(UNCAPTURED))
+def test_what_got_no_answer_is_in_flight_no_more(tmp_path: Path, situation: str) -> None:
+    """Or a run would wait for it (`control/execution_steps.py`)."""
+
+    async def scenario() -> None:
+        settings: dict[str, Any] = {"invocation_seconds_max": 0.5, "body_bytes_max": 1000}
+        async with Worker(tmp_path / "w", model) as worker, world(tmp_path, **settings) as it:
+            await it.publish(table(1, Instance("i-1", f"unix:{worker.path}"), plan=PLAN))
+            await UNCAPTURED[situation](it, worker)
+            assert (await it.reload())["receipts"] == {}
+
+    run(scenario())
+
+
+def test_a_call_without_an_answer_is_told_with_its_receipt(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        held = asyncio.Event()
+
+        async def hold(call: frames.Call) -> frames.Reply:
+            await held.wait()
+            return await echo(call)
+
+        async with Worker(tmp_path / "w", hold) as worker, world(tmp_path) as it:
+            await it.publish(table(1, Instance("i-1", f"unix:{worker.path}"), plan=PLAN))
+            asked = asyncio.ensure_future(it.invoke(it.client(), Body=GOOD))
+            await until(lambda: bool(worker.calls))
+            told = (await it.reload())["receipts"]
+            held.set()
+            await asked
+            assert (await it.reload())["receipts"] == {}
+            (exchange,) = it.exchanges
+            assert told == {"churn": exchange.invocation.received_ns}
+
+    run(scenario())
+
+
 def test_a_call_of_a_stranger_is_not_captured(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with Worker(tmp_path / "w", model) as worker, world(tmp_path) as it:

@@ -404,19 +404,17 @@ def test_the_status_socket_tells_generation_and_what_is_in_flight(tmp_path: Path
             return await echo(call)
 
         async with Worker(tmp_path / "w", hold) as worker, world(tmp_path) as it:
-            assert await it.reload() == {"generation": 0, "outstanding": {}}
+            assert await it.reload() == {"generation": 0, "outstanding": {}, "receipts": {}}
             assert (await it.publish(table(5, instance(worker))))["generation"] == 5
             calls = [asyncio.ensure_future(it.invoke(it.client())) for _ in range(3)]
             await until(lambda: len(worker.calls) == 3)
             # The instance has left the table, and its calls are still counted.
-            assert await it.publish(table(6)) == {"generation": 6, "outstanding": {"i-1": 3}}
-            assert await it.publish(table(4, instance(worker))) == {
-                "generation": 6,
-                "outstanding": {"i-1": 3},
-            }
+            held_up = {"generation": 6, "outstanding": {"i-1": 3}, "receipts": {}}
+            assert await it.publish(table(6)) == held_up
+            assert await it.publish(table(4, instance(worker))) == held_up
             held.set()
             await asyncio.gather(*calls)
-            assert await it.reload() == {"generation": 6, "outstanding": {}}
+            assert await it.reload() == {"generation": 6, "outstanding": {}, "receipts": {}}
             it.paths.table.write_bytes(b'{"version": 99}')
             assert (await it.reload())["generation"] == 6
             assert (it.paths.status.stat().st_mode & 0o777) == 0o600

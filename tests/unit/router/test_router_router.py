@@ -22,6 +22,7 @@ from modeltap.errors import (
 from modeltap.nouns import (
     Answer,
     Cancellable,
+    CapturePlan,
     Exchange,
     Instance,
     Invocation,
@@ -239,3 +240,106 @@ def test_an_error_at_an_instance_names_the_variant() -> None:
     with pytest.raises(ModelError) as caught:
         invoke(made)
     assert caught.value.variant == ("churn", "A")
+
+
+# ---------------------------------------------------------------- the oldest receipt in flight
+
+PLAN = CapturePlan(1, "s3://b/p", input=True, output=True)
+
+
+class Pending:
+    """Takes calls and keeps them; an instance in `refuse` is gone before a frame left."""
+
+    def __init__(self) -> None:
+        self.tell: dict[str, Callable[[Outcome], None]] = {}
+        self.refuse: set[str] = set()
+        self.broken = False
+        self.router = Router(self.send, lambda *_: None, lambda: 0.0, Partition("0" * 12, "x-y-1"))
+        self.router.publish(
+            RoutingTable(
+                1,
+                {
+                    name: Route(name, (Variant("A", 1.0, (ONE, TWO)),), plan)
+                    for name, plan in (("churn", PLAN), ("other", PLAN), ("plain", None))
+                },
+            )
+        )
+
+    def send(
+        self, instance: Instance, call: Invocation, done: Callable[[Outcome], None]
+    ) -> Cancellable:
+        if self.broken:
+            raise ZeroDivisionError
+        if instance.id in self.refuse:
+            raise InstanceGone("gone", sent=False)
+        self.tell[call.id] = done
+        return Sent()
+
+    def invoke(self, received_ns: int, endpoint: str = "churn", name: str = "") -> Cancellable:
+        call = Invocation(name or str(received_ns), endpoint, b"1", received_ns=received_ns)
+        return self.router.invoke(call, lambda _: None)
+
+
+def test_the_oldest_receipt_of_each_endpoint_that_captures_is_told() -> None:
+    it = Pending()
+    assert it.router.receipts == {}
+    for at, name in ((10, "churn"), (20, "other"), (30, "churn"), (40, "plain"), (50, "other")):
+        it.invoke(at, name)
+    assert it.router.receipts == {"churn": 10, "other": 20}
+    it.tell["10"](OK)
+    it.tell["20"](OK)
+    assert it.router.receipts == {"churn": 30, "other": 50}
+    it.invoke(25)  # the clock was set back
+    assert it.router.receipts["churn"] == 25
+
+
+@pytest.mark.parametrize(
+    "outcome",
+    [
+        OK,
+        Answer(400, None, b"no"),
+        InvocationTimedOut("late"),
+        InstanceGone("gone", sent=True),
+        AnswerUnreadable("long", status=200),
+        CallFailed("ValueError"),
+    ],
+)
+def test_a_receipt_is_told_until_the_call_has_ended(outcome: Outcome) -> None:
+    it = Pending()
+    it.invoke(10)
+    assert it.router.receipts == {"churn": 10}
+    it.tell["10"](outcome)
+    assert it.router.receipts == {}
+
+
+def test_a_call_that_goes_to_another_instance_is_still_in_flight() -> None:
+    it = Pending()
+    it.invoke(10)
+    it.tell["10"](InstanceGone("gone", sent=False))
+    assert it.router.receipts == {"churn": 10}
+    it.tell["10"](InstanceGone("gone", sent=False))
+    assert it.router.receipts == {}
+
+
+def test_what_was_never_sent_or_was_withdrawn_is_in_flight_no_more() -> None:
+    it = Pending()
+    it.invoke(10).cancel()
+    assert it.router.receipts == {}
+    it.broken = True
+    with pytest.raises(ZeroDivisionError):
+        it.invoke(20)
+    assert it.router.receipts == {}
+    it.broken, it.refuse = False, {"i-1", "i-2"}
+    it.invoke(30)
+    with pytest.raises(ServiceUnavailable):
+        it.invoke(40)  # both are known to be gone
+    assert it.router.receipts == {}
+
+
+def test_an_answer_leaves_in_the_turn_in_which_it_is_offered() -> None:
+    """Who looks between two turns of the loop sees it here or there: it is told in one step."""
+    it, seen = Pending(), list[object]()
+    call = Invocation("a", "churn", b"1", received_ns=10)
+    it.router.invoke(call, lambda told: seen.append((type(told), dict(it.router.receipts))))
+    it.tell["a"](OK)
+    assert seen == [(Exchange, {})]
