@@ -1,17 +1,19 @@
 """What the webhook is told, how it is signed, and when it is tried again."""
 
+import base64
 import json
 from typing import Any
 
 import pytest
 from schedule_world import DEFINITION, PARTITION, START_NS
 
-from modeltap.clock import SimulatedClock
+from modeltap.clock import SimulatedClock, SystemClock
 from modeltap.control.notices import headers, pause, telling
 from modeltap.settings import webhook_key
 from modeltap.state.alerts import AlertStatus, AlertTurn
 from modeltap.state.executions import Execution
 from modeltap.state.outbox import Notice
+from receiving import documented
 
 HOUR = 3600 * 10**9
 SCHEDULED_NS = START_NS // HOUR * HOUR
@@ -92,6 +94,20 @@ def test_the_signature_is_the_one_that_others_make() -> None:
     assert told["webhook-id"] == notice.id
     assert told["webhook-timestamp"] == "1614265330"
     assert told["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+def test_who_follows_the_page_believes_what_is_ours_alone() -> None:
+    verified, clock = documented(), SystemClock()
+    secret = "whsec_" + base64.b64encode(b"k" * 32).decode()
+    other = "whsec_" + base64.b64encode(b"o" * 32).decode()
+    notice = Notice("n", "{}", 0)
+    told = headers(notice, webhook_key(secret), clock.now_ns())
+    assert verified(told, b"{}", secret)
+    assert not verified(told, b"{ }", secret)
+    assert not verified(told, b"{}", other)
+    assert not verified({**told, "webhook-id": "m"}, b"{}", secret)
+    old = headers(notice, webhook_key(secret), clock.now_ns() - 400 * 10**9)
+    assert not verified(old, b"{}", secret)
 
 
 def test_pauses_grow_and_spread_up_to_a_limit() -> None:

@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from schedule_world import World, turn
+from schedule_world import PARTITION, World, turn
 
 from modeltap.clock import utc
 from modeltap.control.jobs import JobEvent
+from modeltap.control.schedule_states import Schedules
 from modeltap.state.alerts import Alerts, TurnQuery
 from modeltap.state.outbox import Outbox
 
@@ -58,6 +59,23 @@ def test_a_job_that_counts_nothing_leaves_the_number_out(world: World) -> None:
     world.end_jobs(JobEvent.COMPLETED, exit_message="CompletedWithViolations: look at it")
     turn(world)
     assert "Violations" not in world.notices()[0]["data"]
+
+
+def test_a_schedule_owes_nothing_anew_when_its_history_is_cut(world: World) -> None:
+    """Each hour is made once, though all but the newest two are forgotten."""
+    world.schedules = Schedules(world.store, world.clock, PARTITION, world.catch_up, kept_max=2)
+    world.schedule()
+    turn(world)
+    made: set[int] = set()
+    for hours in (1, 1, 5, 1):
+        world.clock.advance(hours * HOUR)
+        turn(world, 2)
+        fresh = {each.scheduled_ns for each in world.executions()} - made
+        assert len(fresh) == min(hours, 5)
+        made |= fresh
+    turn(world, 3)
+    assert {each.scheduled_ns for each in world.executions()} <= made
+    assert len(made) == 8
 
 
 def test_each_end_is_told_once_wherever_control_is_killed(world: World) -> None:

@@ -48,9 +48,8 @@ def ran(world: World, hour: int, status: str, name: str = "Hourly") -> None:
     """Let a run of a schedule end in this status."""
     resource = world.store.get("monitoring-schedule", name)
     assert resource is not None
-    now_ns, key = SystemClock().now_ns(), (schedule_of(resource).id, hour * HOUR)
-    made = name, "Churn", None, "DataQuality", "Pending", {}, now_ns, now_ns
-    pending = Execution(*key, *made)
+    now_ns, id_, kind = SystemClock().now_ns(), schedule_of(resource).id, "DataQuality"
+    pending = Execution(id_, hour * HOUR, name, "Churn", None, kind, "Pending", {}, now_ns, now_ns)
     world.schedules.executions.add(pending)
     world.schedules.executions.put(pending, now_ns, status=status)
 
