@@ -163,8 +163,8 @@ class Settings(BaseSettings):
         repr=False,
         validate_default=True,
     )
-    webhook_retry_hours_max: float = Field(
-        72.0, description="for which a notice is posted again before it is given up, h", ge=0
+    webhook_attempts_max: int = Field(
+        20, description="posts of a notice before it is given up; 20 take some two days", ge=1
     )
     metrics_retention_days: int = Field(
         15, description="for which points of metrics are kept, days", ge=1

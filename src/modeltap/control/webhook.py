@@ -2,7 +2,7 @@
 
 Each `BEAT_SECONDS` it tries the notices that are due, one after the other. A notice is removed once
 it was taken, and not before, so that a control that is killed tells it again. What is refused is
-tried again after a pause; past the limit it is given up. No execution waits for any of it.
+tried again after a pause, so many times; then it is given up. No execution waits for any of it.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class NoticeRefused(Event):
 
 @dataclass(frozen=True, slots=True)
 class NoticeGivenUp(Event):
-    """The webhook has not taken a notice for so long that it is told no more."""
+    """The webhook has not taken a notice so often that it is told no more."""
 
     level: ClassVar[int] = logging.ERROR
 
@@ -68,14 +68,14 @@ class Webhook:
     """`counts` are of this process's life: `delivered`, `refused` attempts, and `given_up`."""
 
     def __init__(
-        self, outbox: Outbox, post: Post, key: bytes, clock: Clock, retry_seconds_max: float
+        self, outbox: Outbox, post: Post, key: bytes, clock: Clock, attempts_max: int
     ) -> None:
         self.counts: Counter[str] = Counter()
         self.outbox = outbox
         self._post = post
         self._key = key
         self._clock = clock
-        self._retry_ns_max = int(retry_seconds_max * 1e9)
+        self._attempts_max = attempts_max
 
     async def run(self) -> None:
         """Beat for ever; more seldom while what was taken cannot be removed, and comes again."""
@@ -105,12 +105,13 @@ class Webhook:
 
     async def _refused(self, notice: Notice, reason: str) -> None:
         self.counts["refused"] += 1
-        attempts, now_ns = notice.attempts + 1, self._clock.now_ns()
-        if now_ns - notice.created_ns >= self._retry_ns_max:
+        attempts = notice.attempts + 1
+        if attempts >= self._attempts_max:
             await asyncio.to_thread(self.outbox.remove, notice)
             self.counts["given_up"] += 1
             emit(NoticeGivenUp(notice.id, attempts, reason))
             return
         seconds = pause(attempts, self._clock.random())
-        await asyncio.to_thread(self.outbox.put_off, notice, now_ns + int(seconds * 1e9))
+        due_ns = self._clock.now_ns() + int(seconds * 1e9)
+        await asyncio.to_thread(self.outbox.put_off, notice, due_ns)
         emit(NoticeRefused(notice.id, attempts, reason, round(seconds, 1)))

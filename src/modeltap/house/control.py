@@ -300,8 +300,8 @@ def _webhooks(process: Process, store: Store) -> list[Webhook]:
     settings, clock = process.settings, process.clock
     if not settings.webhook_url:
         return []
-    post, seconds_max = Post(settings.webhook_url, clock), settings.webhook_retry_hours_max * 3600
-    return [Webhook(Outbox(store), post, settings.webhook_key, clock, seconds_max)]
+    post, key = Post(settings.webhook_url, clock), settings.webhook_key
+    return [Webhook(Outbox(store), post, key, clock, settings.webhook_attempts_max)]
 
 
 def _runs(
