@@ -4,11 +4,14 @@ Precedence: command line > `MODELTAP_*` environment > `{home}/settings.toml` > d
 resolves them once and writes `{home}/run/settings.json`, from which its processes read.
 """
 
+import base64
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -19,6 +22,7 @@ from pydantic_settings import (
 from modeltap.nouns import CatchUp, Durability, Partition
 
 MIB = 1024 * 1024
+SECRET_PREFIX = "whsec_"  # noqa: S105 - what every secret begins with
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,23 @@ class Settings(BaseSettings):
     monitor_grace_seconds: float = Field(
         300.0, description="longest wait of a run for records of its window on their way, s", ge=0
     )
+    monitor_executions_max: int = Field(
+        1000, description="executions of a schedule that are kept in its history", ge=100
+    )
+    webhook_url: str = Field(
+        "",
+        description="where runs with violations or that failed, and alerts, are posted; "
+        "empty: nowhere",
+    )
+    webhook_secret: str = Field(
+        "",
+        description="signs what is posted: `whsec_` and the base64 of 24 to 64 random bytes",
+        repr=False,
+        validate_default=True,
+    )
+    webhook_attempts_max: int = Field(
+        20, description="posts of a notice before it is given up; 20 take some two days", ge=1
+    )
     metrics_retention_days: int = Field(
         15, description="for which points of metrics are kept, days", ge=1
     )
@@ -198,6 +219,24 @@ class Settings(BaseSettings):
         {}, description="buckets on a real S3-compatible store, by name"
     )
 
+    @field_validator("webhook_url")
+    @classmethod
+    def _is_address(cls, url: str) -> str:
+        if url:
+            check_url(url)
+        return url
+
+    @field_validator("webhook_secret")
+    @classmethod
+    def _signs(cls, secret: str, info: ValidationInfo) -> str:
+        if secret or info.data.get("webhook_url"):
+            webhook_key(secret)
+        return secret
+
+    @property
+    def webhook_key(self) -> bytes:
+        return webhook_key(self.webhook_secret)
+
     @property
     def partition(self) -> Partition:
         return Partition(self.account, self.region)
@@ -237,6 +276,30 @@ class Settings(BaseSettings):
         )
         file = TomlConfigSettingsSource(settings_cls, home.expanduser() / "settings.toml")
         return init_settings, env_settings, file
+
+
+def check_url(url: str) -> None:
+    """Raise `ValueError`, without the address: it may be a secret."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ValueError("give an address that begins with http:// or https:// and names a host")
+    if parts.username is not None or parts.fragment or not re.fullmatch(r"[!-~]+", url):
+        raise ValueError("no user, no fragment, and no character that must be %-encoded, please")
+    _ = parts.port  # raises where it is none
+
+
+def webhook_key(secret: str) -> bytes:
+    """Give the bytes that sign (Standard Webhooks 1.0). Raise `ValueError`, without the secret."""
+    try:
+        key = base64.b64decode(secret.removeprefix(SECRET_PREFIX), validate=True)
+    except ValueError:
+        key = b""
+    if not secret.startswith(SECRET_PREFIX) or not 24 <= len(key) <= 64:
+        raise ValueError(
+            f"give {SECRET_PREFIX} and the base64 of 24 to 64 random bytes, such as "
+            f'"{SECRET_PREFIX}$(openssl rand -base64 32)"'
+        )
+    return key
 
 
 def load(**given: object) -> Settings:

@@ -52,6 +52,10 @@ def main(endpoint: str, dataset: str, reports: str) -> None:
     result["monitors"] = [
         each.monitoring_schedule_name for each in sagemaker.Predictor(endpoint).list_monitors()
     ]
+    ((alert,), _) = monitor.list_monitoring_alerts()
+    result["alert"] = alert.alert_status
+    monitor.update_monitoring_alert(alert.alert_name, 2, 2)
+    result["turns"] = [each.alert_status for each in monitor.list_monitoring_alert_history()[0]]
     monitor.stop_monitoring_schedule()
     result["stopped"] = monitor.describe_schedule()["MonitoringScheduleStatus"]
     monitor.start_monitoring_schedule()

@@ -95,6 +95,7 @@ def test_sdk_2_runs_now(house: House, tmp_path: Path) -> None:
     assert told["destination"].startswith(f"s3://{BUCKET}/reports-sdk2/{ENDPOINT}/Churn-Now/{hour}")
     assert any(f"capture/{ENDPOINT}/AllTraffic/" in each for each in told["inputs"])
     assert told["monitors"] == ["Churn-Now"]
+    assert (told["alert"], told["turns"]) == ("InAlert", ["OK", "InAlert"])
     assert (told["stopped"], told["started"]) == ("Stopped", "Scheduled")
     assert told["updated"] == "cron(0 * ? * * *)"
     assert told["attached"] == "DefaultModelMonitor"

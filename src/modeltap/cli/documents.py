@@ -32,6 +32,8 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "ListEndpointConfigs": "filter, sort and page through configs",
         "ListEndpoints": "filter, sort and page through endpoints",
         "ListModels": "filter, sort and page through models",
+        "ListMonitoringAlertHistory": "filter, sort and page through the turns of alerts",
+        "ListMonitoringAlerts": "the alert of a schedule: its criterion, and how it stands",
         "ListMonitoringExecutions": "filter, sort and page through the runs of schedules",
         "ListMonitoringSchedules": "filter, sort and page through schedules",
         "ListProcessingJobs": "filter, sort and page through jobs",
@@ -43,6 +45,7 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "StopTransformJob": "end a transform job; the outputs that are whole stay",
         "UpdateEndpoint": "build the fleet of another config, switch to it, drain the old one",
         "UpdateEndpointWeightsAndCapacities": "change weights and instance counts in place",
+        "UpdateMonitoringAlert": "alert by so many runs with violations of the last so many",
         "UpdateMonitoringSchedule": "put another config in its place; what runs goes on",
     },
     "sagemaker-runtime": {

@@ -22,4 +22,6 @@ monitor_jobs.py     the processing job of a run (pure)
 schedule_states.py  schedules as `state` has them
 execution_steps.py  one run: wait for its window, create its job, follow it
 schedule_loop.py    the loop
+notices.py          what the webhook is told, how signed, when again (pure)
+webhook.py          the loop that posts it
 """

@@ -16,6 +16,7 @@ from modeltap.clock import Clock
 from modeltap.control import endpoints, jobs
 from modeltap.control.job_states import JobStates
 from modeltap.control.monitor_jobs import (
+    WITH_VIOLATIONS,
     Baseline,
     Captured,
     Hour,
@@ -24,6 +25,7 @@ from modeltap.control.monitor_jobs import (
     captured_of,
     hours_of,
     request,
+    violations_of,
     window_of,
 )
 from modeltap.control.schedules import KIND, job_name
@@ -248,13 +250,16 @@ class ExecutionSteps:
         job = self._states.get(execution.job or "")
         gone = "Failed", f"The processing job {execution.job} is gone."
         status, failure = gone if job is None else came_to(job)
-        if status != execution.status:
-            self._write(execution, status=status, failure=failure and failure[:REASON_CHARS_MAX])
+        if status == execution.status:
+            return
+        count = violations_of(job) if job is not None and status == WITH_VIOLATIONS else None
+        reason = failure and failure[:REASON_CHARS_MAX]
+        self._write(execution, status=status, failure=reason, violations=count)
 
     async def _put(self, execution: Execution, **changes: str) -> None:
         await asyncio.to_thread(self._write, execution, **changes)
 
-    def _write(self, execution: Execution, **changes: str | None) -> None:
+    def _write(self, execution: Execution, **changes: str | int | None) -> None:
         done = self._executions.put(execution, self._clock.now_ns(), **changes)
         emit(ExecutionTurned(done.schedule, done.scheduled_ns, done.status, done.failure))
 

@@ -13,7 +13,7 @@ was chosen has empty labels. A ledger that cannot be read leaves the capture fam
 database the monitor's: unknown is not zero.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from itertools import accumulate
 
@@ -25,6 +25,8 @@ from prometheus_client.registry import Collector
 from modeltap.capture.standing import Standing
 from modeltap.control.capture_families import LABELS, CaptureFamilies, counter
 from modeltap.control.monitor_families import MonitorFamilies
+from modeltap.control.webhook import Webhook
+from modeltap.control.webhook_families import WebhookFamilies
 from modeltap.errors import LedgerUnreadable, StateUnusable
 from modeltap.state.points import Points
 from modeltap.telemetry import meters
@@ -40,7 +42,9 @@ KINDS = {
 }
 
 
-def exposition(pages: int, look: Look, points: Points, now_ns: int) -> bytes:
+def exposition(
+    pages: int, look: Look, points: Points, now_ns: int, webhooks: Sequence[Webhook] = ()
+) -> bytes:
     """Give the text, of the gateways' meters, capture and the monitor. Blocks for files."""
     registry = CollectorRegistry()
     registry.register(_Invocations(pages))
@@ -48,6 +52,8 @@ def exposition(pages: int, look: Look, points: Points, now_ns: int) -> bytes:
         registry.register(CaptureFamilies(look(), now_ns))
     with suppress(StateUnusable):
         registry.register(MonitorFamilies(points))
+        for webhook in webhooks:
+            registry.register(WebhookFamilies(webhook))
     return generate_latest(registry)
 
 

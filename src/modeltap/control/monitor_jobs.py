@@ -5,6 +5,7 @@ Of the capture there is one input for each hour of the window and each variant t
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -89,6 +90,12 @@ def baseline_of(definition: Document, baselining: Document | None) -> Baseline:
     return Baseline(f"{output}/constraints.json", f"{output}/statistics.json")
 
 
+def report_of(execution: Execution) -> str:
+    """Tell where the report of an execution goes."""
+    output = output_of(execution.spec["Definition"])["S3Uri"]
+    return report_uri(output, execution.endpoint, execution.schedule, execution.scheduled_ns)
+
+
 # ---------------------------------------------------------------- the request
 
 
@@ -110,9 +117,6 @@ def request(
         "NetworkConfig": definition.get("NetworkConfig"),
     }
     kms = definition["MonitoringOutputConfig"].get("KmsKeyId")
-    uri = report_uri(
-        output["S3Uri"], execution.endpoint, execution.schedule, execution.scheduled_ns
-    )
     return {
         "ProcessingJobName": name,
         "MonitoringScheduleArn": schedule_arn,
@@ -127,7 +131,11 @@ def request(
             "Outputs": [
                 {
                     "OutputName": OUTPUT_NAME,
-                    "S3Output": {"S3UploadMode": "Continuous", **output, "S3Uri": uri},
+                    "S3Output": {
+                        "S3UploadMode": "Continuous",
+                        **output,
+                        "S3Uri": report_of(execution),
+                    },
                 }
             ],
             **({} if kms is None else {"KmsKeyId": kms}),
@@ -212,6 +220,7 @@ _STATUSES = {
     JobStatus.FAILED: "Failed",
 }
 WITH_VIOLATIONS = "CompletedWithViolations"
+_VIOLATIONS = re.compile(r"with (\d{1,9}) violations?\b")
 
 
 def came_to(job: Job) -> tuple[str, str | None]:
@@ -222,3 +231,9 @@ def came_to(job: Job) -> tuple[str, str | None]:
     if job.status is JobStatus.FAILED:
         return "Failed", " ".join(each for each in (message, job.failure) if each)
     return _STATUSES[job.status], job.failure
+
+
+def violations_of(job: Job) -> int | None:
+    """Give the number of violations, if the job's exit message tells one, as the analyzer's do."""
+    found = _VIOLATIONS.search(job.exit_message or "")
+    return None if found is None else int(found[1])

@@ -22,7 +22,8 @@ from modeltap.control.schedules import (
 from modeltap.control.windows import Timing, timing_of
 from modeltap.errors import StaleVersion
 from modeltap.nouns import CatchUp, Document, Partition
-from modeltap.state.executions import Execution, Executions
+from modeltap.state.alerts import Alerts
+from modeltap.state.executions import KEPT_MAX, SILENT, Execution, Executions, Tell
 from modeltap.state.store import Resource, Store
 
 ACTIVE = ("Pending", "InProgress", "Stopping")
@@ -34,8 +35,18 @@ _NOTHING: Document = {"MonitoringInputs": [{"EndpointInput": {}}]}
 class Schedules:
     """All schedules of a home."""
 
-    def __init__(self, store: Store, clock: Clock, partition: Partition, catch_up: CatchUp) -> None:
-        self.executions = Executions(store)
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        partition: Partition,
+        catch_up: CatchUp,
+        tell: Tell = SILENT,
+        kept_max: int = KEPT_MAX,
+    ) -> None:
+        """`tell` words what the webhook hears; `kept_max` executions of each are kept."""
+        self.executions = Executions(store, tell, kept_max)
+        self.alerts = Alerts(store, tell.turned)
         self._store = store
         self._clock = clock
         self._partition = partition

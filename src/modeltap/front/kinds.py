@@ -25,7 +25,7 @@ from modeltap.errors import (
 from modeltap.front.job_description import describe_job
 from modeltap.front.refusals import check_tags
 from modeltap.nouns import Document, Partition
-from modeltap.state.store import Query, Resource, Store
+from modeltap.state.store import Also, Query, Resource, Store
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 PAGE_DEFAULT = 10
@@ -124,8 +124,8 @@ class Resources:
         self.partition = partition
         self._model = model
 
-    def create(self, kind: Kind, params: Document, status: Document) -> Document:
-        """Keep a request; give the new ARN."""
+    def create(self, kind: Kind, params: Document, status: Document, also: Also = ()) -> Document:
+        """Keep a request, and what comes with it; give the new ARN."""
         check_tags(params.get("Tags", []))
         name = params[kind.name]
         arn = self.partition.arn(kind.kind, name)
@@ -133,7 +133,7 @@ class Resources:
         spec = {member: value for member, value in params.items() if member != "Tags"}
         resource = Resource(kind.kind, name, arn, spec, status, 1, now, now)
         try:
-            self.store.create(resource, tag_map(params.get("Tags", [])))
+            self.store.create(resource, tag_map(params.get("Tags", [])), also)
         except ResourceExists:
             raise self.taken(kind, name) from None
         return {kind.arn: arn}
@@ -173,9 +173,9 @@ class Resources:
         }
         return answer if page.next_token is None else {**answer, "NextToken": page.next_token}
 
-    def delete(self, kind: Kind, params: Document) -> Document:
+    def delete(self, kind: Kind, params: Document, also: Also = ()) -> Document:
         name = params[kind.name]
-        if not self.store.delete(kind.kind, name):
+        if not self.store.delete(kind.kind, name, also):
             raise unknown(kind, self.partition.arn(kind.kind, name))
         return {}
 

@@ -41,6 +41,7 @@ from modeltap.front.kinds import (
 )
 from modeltap.front.monitor_refusals import check_definition
 from modeltap.nouns import Document
+from modeltap.state.alerts import added, removed
 from modeltap.state.executions import Execution, ExecutionQuery, Span
 
 
@@ -80,7 +81,8 @@ class Monitoring:
         config, clock = params["MonitoringScheduleConfig"], self._resources.clock
         definition = self._checked(config)
         made = created(clock.uuid4(), params[SCHEDULE.name], config, definition, clock.now_ns())
-        return self._resources.create(SCHEDULE, params, schedule_document(made))
+        alert = added(made.id, made.name, clock.now_ns())
+        return self._resources.create(SCHEDULE, params, schedule_document(made), [alert])
 
     def update_schedule(self, params: Document) -> Document:
         config = params["MonitoringScheduleConfig"]
@@ -112,14 +114,15 @@ class Monitoring:
                 continue
 
     def delete_schedule(self, params: Document) -> Document:
-        """Forget a schedule; its history stays. While it has runs, it is refused (§2.7)."""
+        """Forget a schedule and its alert; its executions stay. While one is active, it is refused
+        (§2.7)."""
         schedule = schedule_of(self._resources.find(SCHEDULE, params[SCHEDULE.name]))
         if self._schedules.executions.in_status(ACTIVE, schedule.id):
             raise ValidationException(
                 "can't delete schedule as it has in-progress executions: wait for their end, or "
                 "stop their processing jobs"
             )
-        return self._resources.delete(SCHEDULE, params)
+        return self._resources.delete(SCHEDULE, params, removed(schedule.id))
 
     def describe_schedule(self, params: Document) -> Document:
         resource = self._resources.find(SCHEDULE, params[SCHEDULE.name])

@@ -41,6 +41,8 @@ from modeltap.errors import (
     StaleVersion,
     ValidationException,
 )
+from modeltap.front.alerts import OPERATIONS as ALERTS
+from modeltap.front.alerts import MonitoringAlerts
 from modeltap.front.app import Call, Operation, Service, threaded
 from modeltap.front.endpoint_description import describe_endpoint
 from modeltap.front.jobs import WAKING as JOBS
@@ -96,8 +98,9 @@ def sagemaker_service(
     jobs = Jobs(resources, wake_jobs, jobs_max)
     monitoring = Monitoring(resources, schedules, wake_schedules)
     transforms = Transforms(resources, wake_transforms, instances_max)
+    alerts = MonitoringAlerts(resources, schedules.alerts)
     operations = sagemaker.operations() | jobs.operations()
-    operations |= transforms.operations() | monitoring.operations()
+    operations |= transforms.operations() | monitoring.operations() | alerts.operations()
     return Service(model, operations)
 
 
@@ -349,4 +352,6 @@ WAKING: Mapping[str, Callable[[_SageMaker, Document], Document]] = {
     "UpdateEndpointWeightsAndCapacities": _SageMaker.update_capacities,
     "DeleteEndpoint": _SageMaker.delete_endpoint,
 }
-SERVED = frozenset({"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *TRANSFORMS, *MONITORING})
+SERVED = frozenset(
+    {"CreateModel", *ALIKE, *PLAIN, *WAKING, *JOBS, *TRANSFORMS, *MONITORING, *ALERTS}
+)

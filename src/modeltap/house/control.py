@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -31,12 +31,14 @@ from modeltap.control.launching import Ensure, Launching
 from modeltap.control.metric_beat import MetricBeat
 from modeltap.control.metric_files import MetricFiles
 from modeltap.control.metrics import CONTENT_TYPE, Look, exposition
+from modeltap.control.notices import telling
 from modeltap.control.publish import Publisher
 from modeltap.control.reconcile import Reconciler
 from modeltap.control.schedule_loop import ScheduleLoop
 from modeltap.control.schedule_states import Schedules
 from modeltap.control.transform_loop import TransformLoop
 from modeltap.control.transform_steps import TransformSteps
+from modeltap.control.webhook import Webhook
 from modeltap.errors import LedgerUnreadable, ObjectNotFound
 from modeltap.front.app import AwsApp, verifier
 from modeltap.front.cloudwatch import monitoring_service
@@ -53,11 +55,20 @@ from modeltap.hosting.jobs import JobLauncher
 from modeltap.hosting.launcher import Launcher
 from modeltap.hosting.processes import ProcessLauncher
 from modeltap.house.process import Process, Tasks
+from modeltap.link.post import Post
 from modeltap.logbook import Logbook
 from modeltap.objects.remote import Stores
 from modeltap.state.alarms import Alarms
+from modeltap.state.executions import SILENT
+from modeltap.state.outbox import Outbox
 from modeltap.state.points import Points
 from modeltap.state.store import Store
+
+
+class Work(Protocol):
+    async def run(self) -> None:
+        """Go on for ever."""
+        ...
 
 
 async def serve(process: Process) -> None:
@@ -80,7 +91,7 @@ async def serve(process: Process) -> None:
     transforms = _transforms(process, store, stores, ensure, logbook, tasks)
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
     rings = process.descriptors("ring")
-    schedules = Schedules(store, clock, partition, settings.monitor_catch_up)
+    schedules, webhooks = _schedules(process, store), _webhooks(process, store)
     runs = _runs(process, store, stores, schedules, inventory, publisher, jobs.wake, tasks)
     services = {
         "sagemaker": sagemaker_service(
@@ -104,10 +115,11 @@ async def serve(process: Process) -> None:
         "monitoring": monitoring_service(points, alarms, clock, partition),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
-    for work in (reconciler, jobs, transforms, runs, beat):
+    works: tuple[Work, ...] = reconciler, jobs, transforms, runs, beat, *webhooks
+    for work in works:
         tasks.spawn(work.run())
     inside = AwsApp(services, verify, clock, behind_gateway=True)
-    pages = _pages(process, partial(standing, inventory, rings), rings, points)
+    pages = _pages(process, partial(standing, inventory, rings), rings, points, webhooks)
     await _answering(process, tasks, {"inside": inside, "metrics": pages})
     await tasks.end()
     environments.close()  # only now: a build that was stopped is no build that failed
@@ -130,13 +142,20 @@ async def _answering(process: Process, tasks: Tasks, apps: Mapping[str, ASGIAppl
         await protocol.drain()
 
 
-def _pages(process: Process, look: Look, rings: Sequence[int], points: Points) -> ASGIApplication:
+def _pages(
+    process: Process,
+    look: Look,
+    rings: Sequence[int],
+    points: Points,
+    webhooks: Sequence[Webhook],
+) -> ASGIApplication:
     """Make the application of the metrics port: `/metrics`, for Prometheus, and `/capturez`."""
     meters = process.assignment.fds["meters"]
     home, clock = str(process.settings.home), process.clock
 
     async def metrics(_: Request) -> Response:
-        text = await asyncio.to_thread(exposition, meters, look, points, clock.now_ns())
+        told = meters, look, points, clock.now_ns(), webhooks
+        text = await asyncio.to_thread(exposition, *told)
         return Response(text, headers={"content-type": CONTENT_TYPE})
 
     async def capture(_: Request) -> Response:
@@ -262,6 +281,27 @@ def _jobs(
         },
     )
     return JobLoop(states, launcher, steps, clock, tasks.spawn)
+
+
+def _schedules(process: Process, store: Store) -> Schedules:
+    settings, clock = process.settings, process.clock
+    return Schedules(
+        store,
+        clock,
+        settings.partition,
+        settings.monitor_catch_up,
+        telling(clock, settings.partition) if settings.webhook_url else SILENT,
+        settings.monitor_executions_max,
+    )
+
+
+def _webhooks(process: Process, store: Store) -> list[Webhook]:
+    """Make what posts notices, if there is where to."""
+    settings, clock = process.settings, process.clock
+    if not settings.webhook_url:
+        return []
+    post, key = Post(settings.webhook_url, clock), settings.webhook_key
+    return [Webhook(Outbox(store), post, key, clock, settings.webhook_attempts_max)]
 
 
 def _runs(

@@ -39,11 +39,14 @@ class _Exchange:
 class HttpConnection(asyncio.Protocol):
     """`lost` is called if the connection ends with a call on it."""
 
-    def __init__(self, instance: str, lost: Callable[[], None]) -> None:
+    def __init__(
+        self, instance: str, lost: Callable[[], None], answer_bytes_max: int = ANSWER_BYTES_MAX
+    ) -> None:
         self.began = 0.0
         self.idle_since = 0.0
         self._instance = instance
         self._lost = lost
+        self._answer_bytes_max = answer_bytes_max
         self._parser = httptools.HttpResponseParser(self)
         self._transport: asyncio.WriteTransport | None = None
         self._exchange: _Exchange | None = None
@@ -137,7 +140,7 @@ class HttpConnection(asyncio.Protocol):
             return
         exchange.parts.append(part)
         exchange.part_bytes += len(part)
-        if exchange.part_bytes > ANSWER_BYTES_MAX:
+        if exchange.part_bytes > self._answer_bytes_max:
             self._refuse("the answer is too long")
 
     def on_message_complete(self) -> None:

@@ -3,18 +3,24 @@
 An execution is one run of a monitoring schedule. There is one for a schedule and a scheduled time,
 which the primary key holds: whoever comes second, after a kill or a clock that was set back, finds
 it there. Executions outlive their schedule, as on AWS; a schedule of the same name made later has
-another `schedule_id`. Constraints and times: as in `store.py`.
+another `schedule_id`. Of each schedule the newest `kept_max` are kept, and what has not ended.
+
+The transaction in which an execution ends also judges the schedule's alert and writes the notices
+for the webhook: they are there if, and only if, the end is. Constraints and times: as in
+`store.py`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
+    Connection,
     Row,
     Select,
     and_,
+    delete,
     insert,
     select,
     tuple_,
@@ -24,9 +30,16 @@ from sqlalchemy.exc import IntegrityError
 
 from modeltap.errors import StaleVersion
 from modeltap.nouns import Document
-from modeltap.state import tokens
+from modeltap.state import outbox, tokens
+from modeltap.state.alerts import COMPLETED, TellTurn, judged
+from modeltap.state.outbox import Notice
 from modeltap.state.schema import EXECUTIONS
 from modeltap.state.store import Store, shown
+
+ENDED = (*COMPLETED, "Failed", "Stopped")
+"""Statuses that an execution does not leave."""
+
+KEPT_MAX = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +58,7 @@ class Execution:
     modified_ns: int
     job: str | None = None  # name of the processing job
     failure: str | None = None
+    violations: int | None = None  # their number, where the job has told it
     version: int = 1
 
 
@@ -82,17 +96,33 @@ class Ran:
     last_ns: int
 
 
+@dataclass(frozen=True, slots=True)
+class Tell:
+    """Words what the webhook hears: of an execution that has ended, of an alert that turned."""
+
+    ended: Callable[[Execution], Notice | None]
+    turned: TellTurn
+
+
+SILENT = Tell(lambda _: None, lambda _: None)
+
+
 class Executions:
     """The executions in a state database."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, tell: Tell = SILENT, kept_max: int = KEPT_MAX) -> None:
         self._store = store
+        self._tell = tell
+        self._kept_max = kept_max
 
     def add(self, execution: Execution) -> bool:
-        """Add an execution; tell whether it is new."""
+        """Add an execution; tell whether it is new. The oldest beyond those kept are forgotten."""
         try:
             with self._store.writing() as connection:
                 connection.execute(insert(EXECUTIONS).values(_row(execution)))
+                if execution.status in ENDED:
+                    self._ended(connection, execution)
+                _trim(connection, execution, self._kept_max)
         except IntegrityError:
             return False
         return True
@@ -130,9 +160,16 @@ class Executions:
         same = _is(read.schedule_id, read.scheduled_ns) & (EXECUTIONS.c.version == read.version)
         with self._store.writing() as connection:
             done = connection.execute(update(EXECUTIONS).where(same).values(_row(written)))
-        if done.rowcount != 1:
-            raise StaleVersion("execution", read.schedule)
+            if done.rowcount != 1:
+                raise StaleVersion("execution", read.schedule)
+            if written.status in ENDED and read.status not in ENDED:
+                self._ended(connection, written)
         return written
+
+    def _ended(self, connection: Connection, execution: Execution) -> None:
+        turn = judged(connection, execution.schedule_id, execution.modified_ns)
+        told = self._tell.ended(execution), None if turn is None else self._tell.turned(turn)
+        outbox.add(connection, [each for each in told if each is not None])
 
     def list(self, query: ExecutionQuery) -> tuple[tuple[Execution, ...], str | None]:
         """Give one page and the token of the next. Raise `ValidationException` on a bad token."""
@@ -167,6 +204,21 @@ def _newest(schedule_id: str, until_ns: int | None = None) -> Select[Any]:
     if until_ns is not None:
         statement = statement.where(column <= until_ns)
     return statement.order_by(column.desc()).limit(1)
+
+
+def _trim(connection: Connection, execution: Execution, kept_max: int) -> None:
+    """Forget what is older than the newest `kept_max` until now.
+
+    What a clock that ran ahead has made does not count: else it would push out the last one until
+    now, and everything since the schedule's beginning would be due again.
+    """
+    columns, mine = EXECUTIONS.c, EXECUTIONS.c.schedule_id == execution.schedule_id
+    until_now = mine & (columns.scheduled_ns <= execution.created_ns)
+    newest = select(columns.scheduled_ns).where(until_now).order_by(columns.scheduled_ns.desc())
+    beyond_ns = connection.scalar(newest.offset(kept_max).limit(1))
+    if beyond_ns is not None:
+        old = mine & (columns.scheduled_ns <= beyond_ns) & columns.status.in_(ENDED)
+        connection.execute(delete(EXECUTIONS).where(old))
 
 
 def _listing(query: ExecutionQuery) -> Select[Any]:

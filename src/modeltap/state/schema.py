@@ -62,10 +62,45 @@ EXECUTIONS = Table(
     Column("status", String(32), nullable=False, index=True),
     Column("job", String(63), nullable=True),
     Column("failure", Text, nullable=True),
+    Column("violations", Integer, nullable=True),  # their number, where the job has told it
     Column("spec", DOCUMENT, nullable=False),  # what runs, as it was when it was due
     Column("version", Integer, nullable=False),
     Column("created_ns", BigInteger, nullable=False),
     Column("modified_ns", BigInteger, nullable=False),
+)
+
+ALERTS = Table(
+    "alerts",
+    METADATA,
+    Column("schedule_id", String(36), primary_key=True),  # a schedule has one
+    Column("schedule", String(63), nullable=False),
+    Column("datapoints", Integer, nullable=False),
+    Column("period", Integer, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+    Column("modified_ns", BigInteger, nullable=False),
+)
+
+ALERT_TURNS = Table(
+    "alert_turns",
+    METADATA,
+    Column("id", Integer, primary_key=True),  # in the order of their coming
+    Column("schedule_id", String(36), nullable=False, index=True),
+    Column("schedule", String(63), nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("datapoints", Integer, nullable=False),
+    Column("period", Integer, nullable=False),
+    Column("created_ns", BigInteger, nullable=False),
+)
+
+NOTICES = Table(
+    "notices",
+    METADATA,
+    Column("id", String(36), primary_key=True),
+    Column("body", Text, nullable=False),  # as it is sent
+    Column("attempts", Integer, nullable=False),
+    Column("due_ns", BigInteger, nullable=False, index=True),  # when it is tried next
+    Column("created_ns", BigInteger, nullable=False),
 )
 
 METRICS = Table(

@@ -26,7 +26,9 @@ from sqlalchemy import (
     URL,
     ColumnElement,
     Connection,
+    Delete,
     Engine,
+    Insert,
     Row,
     Select,
     create_engine,
@@ -49,6 +51,10 @@ BUSY_SECONDS_MAX = 5.0
 
 TAGS_MAX = 50
 """Tags of one resource (botocore: `TagList`)."""
+
+
+Also = Sequence[Insert | Delete]
+"""What is written in the same transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +125,19 @@ class Store:
 
     # ------------------------------------------------------------ resources
 
-    def create(self, resource: Resource, tags: Mapping[str, str] | None = None) -> None:
-        """Add a resource with its tags. Raise `ResourceExists` if its name is taken."""
+    def create(
+        self, resource: Resource, tags: Mapping[str, str] | None = None, also: Also = ()
+    ) -> None:
+        """Add a resource with its tags, and what else comes with it.
+
+        Raise `ResourceExists` if its name is taken.
+        """
         try:
             with self.writing() as connection:
                 connection.execute(insert(RESOURCES).values(_row(resource)))
                 _put_tags(connection, resource.arn, tags or {})
+                for statement in also:
+                    connection.execute(statement)
         except IntegrityError as error:
             raise ResourceExists(resource.kind, resource.name) from error
 
@@ -170,11 +183,12 @@ class Store:
                 raise StaleVersion(read.kind, read.name)
         return written
 
-    def delete(self, kind: str, name: str) -> bool:
-        """Remove a resource and its tags; tell whether it was there."""
+    def delete(self, kind: str, name: str, also: Also = ()) -> bool:
+        """Remove a resource, its tags, and what else goes with it; tell whether it was there."""
         arns = select(RESOURCES.c.arn).where(_is(kind, name)).scalar_subquery()
         with self.writing() as connection:
-            connection.execute(delete(TAGS).where(TAGS.c.arn == arns))
+            for statement in (delete(TAGS).where(TAGS.c.arn == arns), *also):
+                connection.execute(statement)
             return connection.execute(delete(RESOURCES).where(_is(kind, name))).rowcount == 1
 
     # ------------------------------------------------------------ tags

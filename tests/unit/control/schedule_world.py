@@ -4,6 +4,7 @@
 """
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +18,7 @@ from modeltap.control import endpoints, jobs
 from modeltap.control.execution_steps import Bounds, CaptureView, ExecutionSteps
 from modeltap.control.fleets import fleet_of
 from modeltap.control.job_states import JobStates
+from modeltap.control.notices import telling
 from modeltap.control.schedule_loop import ScheduleLoop
 from modeltap.control.schedule_states import Schedules
 from modeltap.control.schedules import KIND, created, schedule_document
@@ -24,7 +26,9 @@ from modeltap.nouns import CatchUp, Document, Partition
 from modeltap.objects.port import ObjectInfo, ObjectStore
 from modeltap.objects.remote import split_uri
 from modeltap.objects.simulated import SimulatedStore
+from modeltap.state.alerts import added
 from modeltap.state.executions import Execution, ExecutionQuery
+from modeltap.state.outbox import Outbox
 from modeltap.state.store import Resource, Store
 
 PARTITION = Partition("123456789012", "us-east-1")
@@ -95,7 +99,8 @@ class World:
         self.store = Store.open(self.folder / "state.db")
         self.bucket = Bucket()
         self.states = JobStates(self.store, self.clock)
-        self.schedules = Schedules(self.store, self.clock, PARTITION, self.catch_up)
+        tell = telling(self.clock, PARTITION)
+        self.schedules = Schedules(self.store, self.clock, PARTITION, self.catch_up, tell)
         self.deploy()
 
     def deploy(self, config: Document = CONFIG) -> None:
@@ -119,7 +124,8 @@ class World:
         made = created(self.clock.uuid4(), name, config, definition, now_ns)
         status = schedule_document(made)
         arn = PARTITION.arn(KIND, name)
-        self.store.create(Resource(KIND, name, arn, {}, status, 1, now_ns, now_ns))
+        alert = added(made.id, name, now_ns)
+        self.store.create(Resource(KIND, name, arn, {}, status, 1, now_ns, now_ns), also=[alert])
 
     def put(self, *keys: str) -> None:
         for key in keys:
@@ -153,6 +159,11 @@ class World:
     def execution(self) -> Execution:
         (execution,) = self.executions()
         return execution
+
+    def notices(self) -> list[Document]:
+        """Give what the webhook is to be told."""
+        found = Outbox(self.store).due(self.clock.now_ns(), 0)
+        return [json.loads(each.body) for each in found]
 
     def requests(self) -> list[Document]:
         return [each.spec for each in self.store.every(jobs.KIND)]
