@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from .conftest import MODELTAP, Server, new_server
-from .deployed import ROLE, until, upload
+from .deployed import ROLE, create_model, until, upload
 from .test_jobs import ANALYZER
 from .test_seeds import sdk
 from .training import FEATURES, XGBOOST_3_0, trained
@@ -90,16 +90,64 @@ def assert_metrics_without_endpoint(house: House) -> None:
     assert metric["Dimensions"] == [{"Name": "MonitoringSchedule", "Value": "Batch-Now"}]
 
 
+def test_a_transform_that_runs_is_awaited(house: House) -> None:
+    """It has begun before the schedule is asked for, and ends after."""
+    lines = house.rows * 20
+    house.s3.put_object(Bucket=BUCKET, Key="long/a.csv", Body="\n".join(lines).encode())
+    create_model(house.server, "scorer", house.model_data, XGBOOST_3_0)
+    place = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{BUCKET}/long/"}
+    house.sagemaker.create_transform_job(
+        TransformJobName="Long",
+        ModelName="scorer",
+        BatchStrategy="SingleRecord",
+        MaxConcurrentTransforms=1,
+        TransformInput={
+            "DataSource": {"S3DataSource": place},
+            "ContentType": "text/csv",
+            "SplitType": "Line",
+        },
+        TransformOutput={"S3OutputPath": f"s3://{BUCKET}/long-out", "AssembleWith": "Line"},
+        TransformResources={"InstanceType": "ml.m5.xlarge", "InstanceCount": 1},
+        DataCaptureConfig={"DestinationS3Uri": f"s3://{BUCKET}/long-captured"},
+    )
+
+    def job() -> dict[str, Any]:
+        told: dict[str, Any] = house.sagemaker.describe_transform_job(TransformJobName="Long")
+        return told
+
+    assert until(lambda: "TransformStartTime" in job())
+    create_now(house, "Awaited", f"s3://{BUCKET}/long-captured")
+    told = ended(house, "Awaited")
+    assert told["MonitoringExecutionStatus"] == "Completed", told
+    assert told["CreationTime"] < job()["TransformEndTime"]
+    name = told["ProcessingJobArn"].rpartition("/")[2]
+    (output,) = house.sagemaker.describe_processing_job(ProcessingJobName=name)[
+        "ProcessingOutputConfig"
+    ]["Outputs"]
+    key = output["S3Output"]["S3Uri"].removeprefix(f"s3://{BUCKET}/") + "/statistics.json"
+    found = json.loads(house.s3.get_object(Bucket=BUCKET, Key=key)["Body"].read())
+    assert found["dataset"]["item_count"] == len(lines)
+
+
 def test_an_empty_window_has_awss_text(house: House) -> None:
+    create_now(house, "Empty", f"s3://{BUCKET}/nowhere")
+    told = ended(house, "Empty")
+    assert told["MonitoringExecutionStatus"] == "Failed"
+    assert told["FailureReason"].startswith("Job inputs had no data")
+    assert not {"ProcessingJobArn", "EndpointName"} & told.keys()
+
+
+def create_now(house: House, name: str, captured: str) -> None:
+    """Create a schedule as boto3's users do: of the last hour, at once, written in place."""
     given = {
-        "DataCapturedDestinationS3Uri": f"s3://{BUCKET}/nowhere",
+        "DataCapturedDestinationS3Uri": captured,
         "LocalPath": "/opt/ml/processing/input",
         "DatasetFormat": {"Csv": {"Header": False}},
     }
     target = {"S3Uri": f"{PLACE}/reports", "LocalPath": "/opt/ml/processing/output"}
     cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     house.sagemaker.create_monitoring_schedule(
-        MonitoringScheduleName="Empty",
+        MonitoringScheduleName=name,
         MonitoringScheduleConfig={
             "MonitoringJobDefinition": {
                 "MonitoringInputs": [{"BatchTransformInput": given}],
@@ -115,13 +163,16 @@ def test_an_empty_window_has_awss_text(house: House) -> None:
             },
         },
     )
+
+
+def ended(house: House, name: str) -> dict[str, Any]:
+    """Await the end of a schedule's run."""
     found: dict[str, Any] = {}
 
     def over() -> bool:
-        told = house.sagemaker.describe_monitoring_schedule(MonitoringScheduleName="Empty")
+        told = house.sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
         found.update(told.get("LastMonitoringExecutionSummary", {}))
-        return found.get("MonitoringExecutionStatus") == "Failed"
+        return found.get("MonitoringExecutionStatus", "Pending") not in ("Pending", "InProgress")
 
-    assert until(over), found
-    assert found["FailureReason"].startswith("Job inputs had no data")
-    assert not {"ProcessingJobArn", "EndpointName"} & found.keys()
+    assert until(over, 90), (found, house.server.log()[-2000:])
+    return found
