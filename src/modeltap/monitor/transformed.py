@@ -16,6 +16,7 @@ here on they are as an endpoint's records are: the output's columns, then the in
 import gzip
 import json
 import re
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from itertools import islice, repeat
@@ -143,10 +144,13 @@ def _payloads(file: Path, plan: Plan) -> Iterator[bytes]:
 
 def _lines(file: Path, *, keep_ends: bool = False) -> Iterator[bytes]:
     """Give the lines that are not blank, as a transform splits its input."""
-    with gzip.open(file) if _begins(file, b"\x1f\x8b") else file.open("rb") as lines:
-        for line in lines:
-            if line.strip():
-                yield line if keep_ends else line.removesuffix(b"\n").removesuffix(b"\r")
+    try:
+        with gzip.open(file) if _begins(file, b"\x1f\x8b") else file.open("rb") as lines:
+            for line in lines:
+                if line.strip():
+                    yield line if keep_ends else line.removesuffix(b"\n").removesuffix(b"\r")
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise AnalysisFailed(f"{file.name} is damaged (gzip): upload it anew.") from error
 
 
 def _begins(file: Path, magic: bytes) -> bool:

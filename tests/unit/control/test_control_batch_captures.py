@@ -227,6 +227,25 @@ def test_after_the_grace_it_goes_on_and_says_what_is_missing(world: World) -> No
     assert "1 of its transform jobs were running, as Running: it is without" in note
 
 
+def test_there_is_one_report_wherever_control_is_killed(tmp_path: Path) -> None:
+    """A life of one step more each time, until one is long enough to see the hour begun."""
+    for steps in range(1, 100):
+        (tmp_path / str(steps)).mkdir()
+        world = World(tmp_path / str(steps))
+        transform(world, "One", at(21, 10))
+        world.schedule(definition=definition())
+        turn(world)
+        world.clock.advance(1800)
+        whole = turn(world, 1, steps)
+        turn(world)
+        assert (len(world.requests()), world.execution().status) == (1, "InProgress")
+        assert len(inputs(world.requests()[0])) == 4
+        world.store.close()
+        if whole:
+            break
+    assert 5 < steps < 99
+
+
 def test_an_empty_window_has_awss_text(world: World) -> None:
     transform(world, "One", at(20, 10))
     begin(world)

@@ -174,6 +174,30 @@ def test_parquet_beside_parquet_or_lines(container: Container, tmp_path: Path, c
     assert container.columns() == {"p": [0.5, 0.25], "a": ["x"], "b": [1.0, 2.0]}
 
 
+def test_a_model_that_answers_csv_in_json_is_understood(
+    container: Container, tmp_path: Path
+) -> None:
+    """None of its names is a column, so its values go by their places, before the input's."""
+    container.capture(("1\n2\n", '{"score": 0.5}\n{"score": 0.25}\n'))
+    baseline = tmp_path / "constraints.json"
+    features = [
+        {"name": "label", "inferred_type": "Fractional", "completeness": 1.0},
+        {"name": "count", "inferred_type": "Integral", "completeness": 1.0},
+    ]
+    baseline.write_text(json.dumps({"version": 0.0, "features": features}))
+    assert container.run(baseline_constraints=str(baseline)) == 0
+    assert container.columns() == {"label": [0.5, 0.25], "count": [1.0, 2.0]}
+
+
+def test_objects_may_be_empty_or_damaged(container: Container) -> None:
+    container.capture(("", ""), ("1\n", "0.5\n"))
+    assert container.run() == 0
+    assert container.columns() == {"_c0": [0.5], "_c1": [1.0]}
+    container.capture((gzip.compress(b"1\n" * 99)[:-12], "0.5\n" * 99))
+    assert container.run() == 1
+    assert container.message == "Error: input-0 is damaged (gzip): upload it anew."
+
+
 def test_rows_are_named_as_in_the_baseline(container: Container, tmp_path: Path) -> None:
     """By their places; and a record that does not fit stands in the report by its inference id."""
     container.capture(("1\nx\n", f"0.5,{IDS[0]},{MOMENT}\n0.25,{IDS[1]},{MOMENT}\n"))
