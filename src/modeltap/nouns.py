@@ -377,3 +377,7 @@ TRANSFORM_LOG_GROUP = "/aws/sagemaker/TransformJobs"
 
 MONITOR_NOTE = "modeltap_note"
 """Variable of a monitoring job: a sentence that its report's readers must know."""
+
+TRANSFORMS_CAPTURED = "sagemaker_batch_transform_datacapture_prefix"
+"""Variable of a monitoring job over batch transforms: where they capture to. What they captured is
+below `dataset_source`, as it is there: manifests, and beside each a folder of its objects."""

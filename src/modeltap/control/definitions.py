@@ -32,14 +32,24 @@ def inline(spec: Document) -> Document:
     }
 
 
-def endpoint_input(definition: Document) -> Document:
-    """Give the `EndpointInput` of a definition; `front` lets none in that has none."""
-    given: Document = definition["MonitoringInputs"][0]["EndpointInput"]
+ENDPOINT_INPUT, BATCH_INPUT = "EndpointInput", "BatchTransformInput"
+
+
+def input_of(definition: Document) -> Document:
+    """Give the one input of a definition, of either kind; `front` lets in none without it."""
+    (given,) = definition["MonitoringInputs"][0].values()
+    return dict(given)
+
+
+def batch_input(definition: Document) -> Document | None:
+    """Give the `BatchTransformInput` of a definition, if it has that."""
+    given: Document | None = definition["MonitoringInputs"][0].get(BATCH_INPUT)
     return given
 
 
 def endpoint_of(definition: Document) -> str:
-    return str(endpoint_input(definition)["EndpointName"])
+    """Name the endpoint that a definition looks at; "" if it looks at batch transforms."""
+    return str(input_of(definition).get("EndpointName", ""))
 
 
 def output_of(definition: Document) -> Document:

@@ -4,7 +4,8 @@ Each step can be killed anywhere and taken again. A job's name follows from sche
 time, so the job that an earlier try created is found, and there is one report for each.
 
 The window is complete when its end has passed, no call that came before is in flight, and all its
-records are delivered. After the grace the execution goes on without, and its report says so.
+records are delivered; of batch transforms, when none that has begun in it runs. After the grace the
+execution goes on without, and its report says so.
 """
 
 import asyncio
@@ -14,15 +15,18 @@ from dataclasses import dataclass
 
 from modeltap.clock import Clock
 from modeltap.control import endpoints, jobs
+from modeltap.control.batch_captures import BatchCaptures, batch_dataset, destination_of
 from modeltap.control.job_states import JobStates
 from modeltap.control.monitor_jobs import (
     WITH_VIOLATIONS,
     Baseline,
     Captured,
+    Dataset,
     Hour,
     baseline_of,
     came_to,
     captured_of,
+    endpoint_dataset,
     hours_of,
     request,
     violations_of,
@@ -104,6 +108,7 @@ class ExecutionSteps:
         self._partition = partition
         self._bounds = bounds
         self._wake_jobs = wake_jobs
+        self._batches = BatchCaptures(store, stores, clock)
         self._sealed_at = float("-inf")
         self._creating = asyncio.Lock()
 
@@ -130,10 +135,10 @@ class ExecutionSteps:
         if self._clock.now_ns() < window_of(execution).end_ns:
             return
         try:
-            captured = await asyncio.to_thread(self._captured, execution)
+            captured = await asyncio.to_thread(self._captured, execution)  # None: no endpoint
             pending = await self._pending(execution)
             if pending and not self._is_late(execution):
-                self._hurry()
+                self._hurry(execution)
             else:
                 async with self._creating:  # one at a time, or all would find the last place free
                     if not await asyncio.to_thread(self._is_full):
@@ -141,7 +146,9 @@ class ExecutionSteps:
         except _Failed as error:
             await self.fail(execution, str(error))
 
-    def _captured(self, execution: Execution) -> Captured:
+    def _captured(self, execution: Execution) -> Captured | None:
+        if not execution.endpoint:
+            return None
         found = self._store.get(endpoints.KIND, execution.endpoint)
         if found is None:
             arn = self._partition.arn(endpoints.KIND, execution.endpoint)
@@ -156,6 +163,8 @@ class ExecutionSteps:
 
     async def _pending(self, execution: Execution) -> str | None:
         """Say what of the window is not there yet; None: it is complete."""
+        if not execution.endpoint:
+            return await asyncio.to_thread(self._batches.pending, execution)
         window = window_of(execution)
         # Calls first: what is answered meanwhile is looked for behind them.
         if await self._view.in_flight(execution.endpoint, window.end_ns):
@@ -172,9 +181,9 @@ class ExecutionSteps:
         since_ns = max(window_of(execution).end_ns, execution.created_ns)
         return self._clock.now_ns() >= since_ns + int(self._bounds.grace_seconds * 1e9)
 
-    def _hurry(self) -> None:
+    def _hurry(self, execution: Execution) -> None:
         now = self._clock.monotonic()
-        if now - self._sealed_at >= SEAL_SECONDS:
+        if execution.endpoint and now - self._sealed_at >= SEAL_SECONDS:
             self._sealed_at = now
             self._view.ask_seal()
 
@@ -182,27 +191,34 @@ class ExecutionSteps:
         return len(self._states.active()) >= self._bounds.jobs_max
 
     async def _create(
-        self, name: str, execution: Execution, captured: Captured, pending: str | None
+        self, name: str, execution: Execution, captured: Captured | None, pending: str | None
     ) -> None:
         try:
-            hours = [
-                each for each in hours_of(execution, captured) if await self._has_objects(each)
-            ]
+            dataset = await self._dataset(execution, captured)
         except StoreUnavailable as error:
             if not self._is_late(execution):
                 return  # it may be starting beside us
             raise _Failed(f"The captured records could not be listed: {error}.") from error
         except ObjectStoreError as error:
+            at = destination_of(execution) if captured is None else captured.destination
             raise _Failed(
-                f"The captured records could not be listed at {captured.destination}: {error}. "
+                f"The captured records could not be listed at {at}: {error}. "
                 "Check the bucket and the settings of its store."
             ) from error
         note = self._note(pending)
-        if not hours:
+        if not dataset.inputs:
             raise _Failed(" ".join(filter(None, (_no_data(execution, captured), note))))
-        await asyncio.to_thread(self._create_job, name, execution, captured, hours, note)
+        await asyncio.to_thread(self._create_job, name, execution, dataset, note)
         self._wake_jobs()
         await self._put(execution, status="InProgress", job=name)
+
+    async def _dataset(self, execution: Execution, captured: Captured | None) -> Dataset:
+        """Find what there is of a window. Raise `ObjectStoreError`."""
+        if captured is not None:
+            every = hours_of(execution, captured)
+            hours = [each for each in every if await self._has_objects(each)]
+            return endpoint_dataset(execution, captured, hours)
+        return batch_dataset(execution, await self._batches.found(execution))
 
     async def _has_objects(self, hour: Hour) -> bool:
         store, prefix = self._stores(hour.uri)
@@ -212,17 +228,12 @@ class ExecutionSteps:
         return False
 
     def _create_job(
-        self,
-        name: str,
-        execution: Execution,
-        captured: Captured,
-        hours: list[Hour],
-        note: str | None,
+        self, name: str, execution: Execution, dataset: Dataset, note: str | None
     ) -> None:
         arn = self._partition.arn(jobs.KIND, name)
         schedule = self._partition.arn(KIND, execution.schedule)
         baseline = self._baseline(execution)
-        spec = request(name, schedule, execution, captured, hours, baseline, note)
+        spec = request(name, schedule, execution, dataset, baseline, note)
         now_ns = self._clock.now_ns()
         with suppress(ResourceExists):  # an earlier try has created it
             self._store.create(Resource(jobs.KIND, name, arn, spec, jobs.NEW, 1, now_ns, now_ns))
@@ -264,6 +275,8 @@ class ExecutionSteps:
         emit(ExecutionTurned(done.schedule, done.scheduled_ns, done.status, done.failure))
 
 
-def _no_data(execution: Execution, captured: Captured) -> str:
+def _no_data(execution: Execution, captured: Captured | None) -> str:
+    if captured is None:
+        return f"{NO_DATA}: no transform job of the window captured to {destination_of(execution)}."
     hours = [each.uri for each in hours_of(execution, captured)]
     return f"{NO_DATA}: there is no object below {hours[0]} … {hours[-1]}."

@@ -1,17 +1,18 @@
 """The processing job of one execution, as the container contract has it (contract §4.2). Pure.
 
-Of the capture there is one input for each hour of the window and each variant that has objects:
-`endpoint_input_1`, …, at `{dataset_source}/{endpoint}/{variant}/yyyy/mm/dd/hh`.
+Of an endpoint's capture there is one input for each hour of the window and each variant that has
+objects: `endpoint_input_1`, …, at `{dataset_source}/{endpoint}/{variant}/yyyy/mm/dd/hh`. Of batch
+transforms see `batch_captures.py`.
 """
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
 from modeltap.clock import stamp, utc
-from modeltap.control.definitions import cluster_of, endpoint_input, output_of
+from modeltap.control.definitions import cluster_of, input_of, output_of
 from modeltap.control.endpoints import Endpoint
 from modeltap.control.jobs import Job, JobStatus
 from modeltap.control.schedules import report_uri
@@ -46,6 +47,14 @@ class Hour:
 
 
 @dataclass(frozen=True, slots=True)
+class Dataset:
+    """What an execution analyses: the variables that tell of it, the inputs that bring it."""
+
+    variables: Mapping[str, str]
+    inputs: tuple[Document, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Baseline:
     """Addresses of the documents that a run is compared with, as far as there are any."""
 
@@ -77,6 +86,21 @@ def hours_of(execution: Execution, captured: Captured) -> Iterator[Hour]:
             yield Hour(f"{captured.destination}/{path}", path)
 
 
+def endpoint_dataset(execution: Execution, captured: Captured, hours: Sequence[Hour]) -> Dataset:
+    """Give the analyzer some hours of an endpoint's capture."""
+    source = input_of(execution.spec["Definition"])["LocalPath"].rstrip("/")
+    variables = {
+        "dataset_format": json.dumps(CAPTURE_FORMAT),
+        "sagemaker_endpoint_name": execution.endpoint,
+        "sagemaker_endpoint_datacapture_prefix": captured.destination,
+    }
+    inputs = (
+        job_input(f"endpoint_input_{number}", hour.uri, f"{source}/{hour.path}")
+        for number, hour in enumerate(hours, start=1)
+    )
+    return Dataset(variables, tuple(inputs))
+
+
 def baseline_of(definition: Document, baselining: Document | None) -> Baseline:
     """Tell the baseline: named itself, or what the named baselining job has written."""
     given = definition.get("BaselineConfig", {})
@@ -103,8 +127,7 @@ def request(
     name: str,
     schedule_arn: str,
     execution: Execution,
-    captured: Captured,
-    hours: Sequence[Hour],
+    dataset: Dataset,
     baseline: Baseline,
     note: str | None,
 ) -> Document:
@@ -125,8 +148,8 @@ def request(
             for member in ("ImageUri", "ContainerEntrypoint", "ContainerArguments")
             if member in app
         },
-        "Environment": _environment(execution, captured, baseline, note),
-        "ProcessingInputs": list(_inputs(definition, hours, baseline)),
+        "Environment": _environment(execution, dataset, baseline, note),
+        "ProcessingInputs": [*dataset.inputs, *_inputs(app, baseline)],
         "ProcessingOutputConfig": {
             "Outputs": [
                 {
@@ -147,20 +170,18 @@ def request(
 
 
 def _environment(
-    execution: Execution, captured: Captured, baseline: Baseline, note: str | None
+    execution: Execution, dataset: Dataset, baseline: Baseline, note: str | None
 ) -> dict[str, str]:
     definition, window = execution.spec["Definition"], window_of(execution)
     app = definition["MonitoringAppSpecification"]
     ours = {
-        "dataset_format": json.dumps(CAPTURE_FORMAT),
-        "dataset_source": endpoint_input(definition)["LocalPath"],
+        **dataset.variables,
+        "dataset_source": input_of(definition)["LocalPath"],
         "output_path": output_of(definition)["LocalPath"],
         "start_time": stamp(window.start_ns),
         "end_time": stamp(window.end_ns),
         "metric_time": stamp(window.end_ns),
-        "sagemaker_endpoint_name": execution.endpoint,
         "sagemaker_monitoring_schedule_name": execution.schedule,
-        "sagemaker_endpoint_datacapture_prefix": captured.destination,
         "baseline_constraints": _file(f"{BASELINE_ROOT}/constraints", baseline.constraints),
         "baseline_statistics": _file(f"{BASELINE_ROOT}/stats", baseline.statistics),
         PREPROCESSOR: _file(_script(PREPROCESSOR), app.get("RecordPreprocessorSourceUri")),
@@ -171,11 +192,7 @@ def _environment(
     return {**definition.get("Environment", {}), **told}
 
 
-def _inputs(definition: Document, hours: Sequence[Hour], baseline: Baseline) -> Iterator[Document]:
-    app = definition["MonitoringAppSpecification"]
-    source = endpoint_input(definition)["LocalPath"].rstrip("/")
-    for number, hour in enumerate(hours, start=1):
-        yield _input(f"endpoint_input_{number}", hour.uri, f"{source}/{hour.path}")
+def _inputs(app: Document, baseline: Baseline) -> Iterator[Document]:
     for name, uri, folder in (
         ("baseline", baseline.statistics, f"{BASELINE_ROOT}/stats"),
         ("constraints", baseline.constraints, f"{BASELINE_ROOT}/constraints"),
@@ -187,14 +204,15 @@ def _inputs(definition: Document, hours: Sequence[Hour], baseline: Baseline) -> 
         ),
     ):
         if uri is not None:
-            yield _input(name, uri, folder)
+            yield job_input(name, uri, folder)
 
 
-def _input(name: str, uri: str, path: str) -> Document:
+def job_input(name: str, uri: str, path: str, data_type: str = "S3Prefix") -> Document:
+    """Write one of a job's `ProcessingInputs`."""
     source = {
         "S3Uri": uri,
         "LocalPath": path,
-        "S3DataType": "S3Prefix",
+        "S3DataType": data_type,
         "S3InputMode": "File",
         "S3DataDistributionType": "FullyReplicated",
         "S3CompressionType": "None",

@@ -67,7 +67,7 @@ class Schedule:
     id: str
     name: str
     config: Document  # a `MonitoringScheduleConfig`
-    endpoint: str
+    endpoint: str  # "": it looks at batch transforms
     status: ScheduleStatus
     since_ns: int  # runs are due after this
 
@@ -122,9 +122,12 @@ def next_due(timings: Iterable[Timing], now_ns: int) -> int | None:
 
 
 def report_uri(output: str, endpoint: str, schedule: str, scheduled_ns: int) -> str:
-    """Give the folder of a run's report, by its scheduled hour (contract §4.8)."""
+    """Give the folder of a run's report, by its scheduled hour (contract §4.8).
+
+    A run over batch transforms has no endpoint: it is "".
+    """
     hour = utc(scheduled_ns).strftime("%Y/%m/%d/%H")
-    return f"{output.rstrip('/')}/{endpoint}/{schedule}/{hour}"
+    return "/".join(filter(None, (output.rstrip("/"), endpoint, schedule, hour)))
 
 
 def job_name(schedule_id: str, scheduled_ns: int) -> str:
@@ -142,7 +145,7 @@ def schedule_of(resource: Resource) -> Schedule:
         id=status["Id"],
         name=resource.name,
         config=status["MonitoringScheduleConfig"],
-        endpoint=status["EndpointName"],
+        endpoint=status["EndpointName"] or "",
         status=ScheduleStatus(status[STATUS_MEMBER]),
         since_ns=status["SinceNs"],
     )
@@ -154,7 +157,7 @@ def schedule_document(schedule: Schedule) -> Document:
         STATUS_MEMBER: schedule.status.value,
         "Id": schedule.id,
         "SinceNs": schedule.since_ns,
-        "EndpointName": schedule.endpoint,
+        "EndpointName": schedule.endpoint or None,
         "MonitoringType": DATA_QUALITY,
         "MonitoringJobDefinitionName": schedule.definition_name,
         "MonitoringScheduleConfig": schedule.config,

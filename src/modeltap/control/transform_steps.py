@@ -11,7 +11,6 @@ A run can be cancelled or killed anywhere and taken again (`transform_files`).
 """
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -35,7 +34,7 @@ from modeltap.logbook import Logbook
 from modeltap.nouns import TRANSFORM_LOG_GROUP
 from modeltap.objects.remote import split_uri
 from modeltap.telemetry import emit
-from modeltap.transform.captured import SIDES, manifest, manifest_key
+from modeltap.transform.captured import SIDES, capture_id, manifest, manifest_key
 from modeltap.transform.terms import Terms, terms_of
 
 SAID_CHARS_MAX = 500  # of a model's words about an error, in the job's log
@@ -186,7 +185,7 @@ class TransformSteps:
         }
         store, prefix = self._stores(destination)
         for side in SIDES:
-            key = manifest_key(prefix, side, job.started_ns, _capture_id(job))
+            key = manifest_key(prefix, side, job.started_ns, capture_id(job.arn, job.created_ns))
             put = partial(
                 store.put, key, manifest(uris[side]), kms_key_id=terms.capture.get("KmsKeyId")
             )
@@ -239,9 +238,3 @@ def _reason(job: Job, items: Sequence[Item], failures: Failures) -> str:
         f"wrong: modeltap logs --job {job.name}. The other objects have their outputs; mend this, "
         "and create a job under another name."
     )
-
-
-def _capture_id(job: Job) -> str:
-    """Give the id of a job's manifests: the same, should they be written again."""
-    digest = hashlib.sha256(f"{job.arn} {job.created_ns}".encode()).hexdigest()
-    return "-".join((digest[:8], digest[8:12], digest[12:16], digest[16:20], digest[20:32]))

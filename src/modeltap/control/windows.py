@@ -3,8 +3,8 @@
     cron  [previous scheduled time, scheduled time), moved by offsets where they are given
     NOW   [now + start, now + end), never rounded to hours
 
-Offsets are those of `ScheduleConfig` (DataAnalysisStartTime, -EndTime), else those of the endpoint
-input. `inferenceTime` is in whole seconds, so both ends are taken up to the next one: what was
+Offsets are those of `ScheduleConfig` (DataAnalysisStartTime, -EndTime), else those of the input.
+`inferenceTime` is in whole seconds, so both ends are taken up to the next one: what was
 received before a `NOW` lies in its window, and windows that follow each other neither overlap nor
 leave a gap.
 """
@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from modeltap.control.cron import Cron, parse
-from modeltap.control.definitions import endpoint_input
+from modeltap.control.definitions import input_of
 from modeltap.nouns import Document
 
 NOW = "NOW"
@@ -45,6 +45,9 @@ class Window:
     start_ns: int
     end_ns: int
 
+    def has(self, time_ns: int) -> bool:
+        return self.start_ns <= time_ns < self.end_ns
+
     def hours(self) -> Iterator[int]:
         """Give the UTC hours, since 1970, that the window touches, in order."""
         return iter(range(self.start_ns // HOUR_NS, -(-self.end_ns // HOUR_NS)))
@@ -72,7 +75,7 @@ def timing_of(config: Document, definition: Document) -> Timing:
     """Read a `MonitoringScheduleConfig` and its definition. Raise `BadExpression`, `BadWindow`."""
     asked = config.get("ScheduleConfig", {})
     expression = asked.get("ScheduleExpression", DAILY)
-    given = endpoint_input(definition)
+    given = input_of(definition)
     members = ("DataAnalysisStartTime", "DataAnalysisEndTime")
     if not any(member in asked for member in members):
         asked, members = given, ("StartTimeOffset", "EndTimeOffset")

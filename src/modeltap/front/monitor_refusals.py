@@ -1,6 +1,6 @@
 """What a data-quality definition may ask for, refused by the name of its field (contract §4.7)."""
 
-from modeltap.control.definitions import output_of
+from modeltap.control.definitions import BATCH_INPUT, ENDPOINT_INPUT, output_of
 from modeltap.errors import StoreRefused, ValidationException
 from modeltap.front.job_refusals import check_place, check_program
 from modeltap.nouns import Document
@@ -30,14 +30,29 @@ def check_definition(definition: Document) -> None:
 def _check_input(inputs: list[Document]) -> None:
     if len(inputs) != 1 or len(inputs[0]) != 1:
         raise ValidationException(
-            "A schedule has exactly one input: an EndpointInput. Give it, and no other."
+            f"A schedule has exactly one input: an {ENDPOINT_INPUT} or a {BATCH_INPUT}. Give one, "
+            "and not the other."
         )
-    if "EndpointInput" not in inputs[0]:
-        raise ValidationException("modeltap does not serve BatchTransformInput yet.")
-    given = inputs[0]["EndpointInput"]
+    ((kind, given),) = inputs[0].items()
     if given.get("S3InputMode") == "Pipe":
-        raise ValidationException("EndpointInput.S3InputMode Pipe is not served; say File.")
-    check_place({**given, "S3Uri": "s3://bucket/prefix"}, "EndpointInput")
+        raise ValidationException(f"{kind}.S3InputMode Pipe is not served; say File.")
+    check_place({**given, "S3Uri": "s3://bucket/prefix"}, kind)
+    if kind == BATCH_INPUT:
+        _check_batch(given)
+
+
+def _check_batch(given: Document) -> None:
+    uri = given["DataCapturedDestinationS3Uri"]
+    try:
+        split_uri(uri)
+    except StoreRefused as error:
+        raise ValidationException(
+            f"{BATCH_INPUT}.DataCapturedDestinationS3Uri {uri!r} is {error}."
+        ) from error
+    if len(given["DatasetFormat"]) != 1:
+        raise ValidationException(
+            f"{BATCH_INPUT}.DatasetFormat: give one of Csv, Json and Parquet."
+        )
 
 
 def _check_object(uri: str, at: str) -> None:

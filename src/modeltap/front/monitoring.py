@@ -72,7 +72,8 @@ class Monitoring:
         definition = inline(params)
         check_definition(definition)
         _check_timing({}, definition)
-        status = {"EndpointName": endpoint_of(definition)}
+        endpoint = endpoint_of(definition)
+        status = {"EndpointName": endpoint} if endpoint else {}
         return self._resources.create(DATA_QUALITY, params, status)
 
     # ------------------------------------------------------------ schedules
@@ -148,10 +149,14 @@ class Monitoring:
             raise unknown(DATA_QUALITY, self._resources.partition.arn(DATA_QUALITY.kind, name))
         check_definition(definition)
         _check_timing(config, definition)
-        found = self._resources.find(ENDPOINT, endpoint_of(definition))
-        if found.name != endpoint_of(definition):
-            raise unknown(ENDPOINT, found.arn)
+        if endpoint := endpoint_of(definition):
+            self._check_endpoint(endpoint)
         return definition
+
+    def _check_endpoint(self, name: str) -> None:
+        found = self._resources.find(ENDPOINT, name)
+        if found.name != name:
+            raise unknown(ENDPOINT, found.arn)
 
     # ------------------------------------------------------------ executions
 
@@ -169,7 +174,7 @@ class Monitoring:
             "LastModifiedTime": utc(execution.modified_ns),
             "MonitoringExecutionStatus": execution.status,
             "ProcessingJobArn": job and self._resources.partition.arn(jobs.KIND, job),
-            "EndpointName": execution.endpoint,
+            "EndpointName": execution.endpoint or None,
             "FailureReason": execution.failure,
             "MonitoringJobDefinitionName": execution.definition,
             "MonitoringType": execution.monitoring_type,

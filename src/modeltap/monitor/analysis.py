@@ -20,7 +20,7 @@ from modeltap.monitor.folding import Folding
 from modeltap.monitor.kinds import Kind
 from modeltap.monitor.offenders import offenders_of
 from modeltap.monitor.plan import Format, Plan
-from modeltap.monitor.profile import Profile
+from modeltap.monitor.profile import Profile, Rejects
 from modeltap.monitor.statistics import BaselineFeature, baseline_features, statistics_of
 from modeltap.nouns import Document
 
@@ -37,7 +37,10 @@ Progress = Callable[[int, int], object]
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is to be analysed, and against what; `plan` says how the files are read."""
+    """What is to be analysed, and against what; `plan` says how the files are read.
+
+    `rejects` were found before: what of the data is in no file.
+    """
 
     title: str
     files: Sequence[Path]
@@ -46,6 +49,7 @@ class Request:
     baseline_statistics: Document | None = None
     memory_bytes_max: int = MEMORY_BYTES_MAX
     categorical_drift_method: str = "LInfinity"
+    rejects: Rejects = field(default_factory=Rejects)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +71,8 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
     found = _profiled(request.files, plan, executor, progress)
     if request.baseline_constraints is None:
         found = _reread(found, request, plan, executor, progress)
+    found = replace(found.finished(), rejects=request.rejects + found.rejects)
     _require_rows(found, request)
-    found = found.finished()
     drifts = drifts_of(found, baseline.constraints, baseline.features)
     violations = check(found, baseline.constraints, drifts)
     return Findings(
@@ -88,7 +92,7 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
         offenders=offenders_of(
             violations, found, baseline.constraints, baseline.features, request.files, plan
         ),
-        window=_window(plan),
+        window=window_of(plan),
     )
 
 
@@ -100,7 +104,8 @@ def _read_baseline(request: Request) -> _Baseline:
     return _Baseline(constraints, {} if statistics is None else baseline_features(statistics))
 
 
-def _window(plan: Plan) -> tuple[str, str] | None:
+def window_of(plan: Plan) -> tuple[str, str] | None:
+    """Give the first moment of a plan's window, and the first behind it."""
     return None if plan.start is None or plan.end is None else (plan.start, plan.end)
 
 
@@ -189,6 +194,8 @@ def _require_rows(found: Profile, request: Request) -> None:
     if found.rows:
         return
     refused = ", ".join(f"{count} {reason}" for reason, count in found.rejects.counts.items())
+    if refused and found.rejects.samples:
+        refused += f" (as {found.rejects.samples[0].place})"
     within = f" from {request.plan.start} to {request.plan.end}" if request.plan.start else ""
     raise AnalysisFailed(
         f"Job inputs had no data: no usable row in {len(request.files)} files{within}"

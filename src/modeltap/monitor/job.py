@@ -10,10 +10,11 @@ import traceback
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 from modeltap.clock import SystemClock
-from modeltap.monitor.analysis import MEMORY_BYTES_MAX, Request, analyse
+from modeltap.monitor.analysis import MEMORY_BYTES_MAX, Request, analyse, window_of
 from modeltap.monitor.cache import trim
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
@@ -22,8 +23,9 @@ from modeltap.monitor.files import files_below, read_document
 from modeltap.monitor.findings import Findings
 from modeltap.monitor.handlers import postprocess
 from modeltap.monitor.plan import SIDES, Format, Plan
+from modeltap.monitor.transformed import transformed
 from modeltap.monitor.written import write_report
-from modeltap.nouns import MONITOR_NOTE, Document
+from modeltap.nouns import MONITOR_NOTE, TRANSFORMS_CAPTURED, Document
 
 ML_ROOT = "MODELTAP_ML_ROOT"
 NESTED = "modeltap_nested_json"
@@ -60,7 +62,7 @@ def _ended(output: Path, message: str, status: int) -> int:
 
 def _analysed(variables: Variables) -> Findings:
     request = request_of(variables)
-    findings = analyse(request, _tell)
+    findings = _found(request, variables)
     if note := variables.get(MONITOR_NOTE):
         findings = replace(findings, notes=(*findings.notes, note))
     if request.plan.cache is not None:
@@ -69,6 +71,15 @@ def _analysed(variables: Variables) -> Findings:
     if script := variables.get("post_analytics_processor_script"):
         postprocess(Path(script), clock=SystemClock())
     return findings
+
+
+def _found(request: Request, variables: Variables) -> Findings:
+    if TRANSFORMS_CAPTURED not in variables:
+        return analyse(request, _tell)
+    with TemporaryDirectory() as work:
+        source = Path(_required(variables, "dataset_source"))
+        findings = analyse(transformed(request, source, Path(work)), _tell)
+    return replace(findings, window=window_of(request.plan))
 
 
 def _tell(done: int, total: int) -> None:

@@ -49,7 +49,7 @@ class Execution:
     schedule_id: str
     scheduled_ns: int  # whole milliseconds
     schedule: str
-    endpoint: str
+    endpoint: str  # "": it looks at batch transforms
     definition: str | None  # name of the job definition, if it has one
     monitoring_type: str
     status: str

@@ -12,6 +12,18 @@ INPUT = {
         "S3DataDistributionType": "FullyReplicated",
     }
 }
+BATCH = {
+    "BatchTransformInput": {
+        "DataCapturedDestinationS3Uri": "s3://bucket/batch",
+        "LocalPath": "/opt/ml/processing/input/batch",
+        "S3InputMode": "File",
+        "S3DataDistributionType": "FullyReplicated",
+        "DatasetFormat": {"Csv": {"Header": False}},
+        "StartTimeOffset": "-PT2H",
+        "EndTimeOffset": "-PT1H",
+        "ExcludeFeaturesAttribute": "0",
+    }
+}
 OUTPUT = {
     "MonitoringOutputs": [
         {

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from monitoring_requests import ANALYZER, BASELINE, DEFINITION, INLINE, INPUT, OUTPUT
+from monitoring_requests import ANALYZER, BASELINE, BATCH, DEFINITION, INLINE, INPUT, OUTPUT
 from sagemaker_server import World, serving
 
 from modeltap.control.definitions import inline
@@ -48,6 +48,15 @@ def test_describe_echoes_the_request(client: Any) -> None:
     assert {name: told[name] for name in DEFINITION} == DEFINITION
     assert (told["JobDefinitionArn"], told["JobDefinitionName"]) == (arn, "Def")
     assert "CreationTime" in told
+
+
+def test_one_of_batch_transforms_has_no_endpoint(client: Any) -> None:
+    create(client, DataQualityJobInput=BATCH)
+    told = client.describe_data_quality_job_definition(JobDefinitionName="Def")
+    assert told["DataQualityJobInput"] == BATCH
+    (listed,) = client.list_data_quality_job_definitions()["JobDefinitionSummaries"]
+    assert listed["MonitoringJobDefinitionName"] == "Def"
+    assert "EndpointName" not in listed
 
 
 def test_lists_filter_by_endpoint(client: Any) -> None:
@@ -96,20 +105,22 @@ def output(**members: Any) -> dict[str, Any]:
     return {"DataQualityJobOutputConfig": {"MonitoringOutputs": [{"S3Output": given}]}}
 
 
-BATCH = {
-    "BatchTransformInput": {
-        "DataCapturedDestinationS3Uri": "s3://bucket/batch",
-        "DatasetFormat": {"Csv": {"Header": True}},
-        "LocalPath": "/opt/ml/processing/input",
-    }
-}
+def batch(**members: Any) -> dict[str, Any]:
+    given = {**BATCH["BatchTransformInput"], **members}
+    return {"DataQualityJobInput": {"BatchTransformInput": given}}
 
 
 @pytest.mark.parametrize(
     ("members", "word"),
     [
         ({"DataQualityJobInput": {}}, "EndpointInput"),
-        ({"DataQualityJobInput": BATCH}, "BatchTransformInput"),
+        ({"DataQualityJobInput": {**INPUT, **BATCH}}, "exactly one input"),
+        (batch(LocalPath="/tmp/x"), "BatchTransformInput.LocalPath"),
+        (batch(S3InputMode="Pipe"), "BatchTransformInput.S3InputMode"),
+        (batch(DataCapturedDestinationS3Uri="s3://B/x"), "DataCapturedDestinationS3Uri 's3://B/x'"),
+        (batch(DatasetFormat={}), "BatchTransformInput.DatasetFormat"),
+        (batch(DatasetFormat={"Csv": {}, "Parquet": {}}), "BatchTransformInput.DatasetFormat"),
+        (batch(StartTimeOffset="-PT1H", EndTimeOffset="-PT2H"), "StartTimeOffset must lie before"),
         (endpoint(LocalPath="/tmp/x"), "EndpointInput.LocalPath"),
         (endpoint(S3InputMode="Pipe"), "EndpointInput.S3InputMode"),
         (output(LocalPath="/etc"), "MonitoringOutputs[1].S3Output.LocalPath"),

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from monitoring_requests import DEFINITION, HOURLY, INLINE, INPUT
+from monitoring_requests import BATCH, DEFINITION, HOURLY, INLINE, INPUT
 from sagemaker_server import PARTITION, World, serving
 
 from modeltap.clock import SystemClock
@@ -33,14 +33,19 @@ def client(world: World) -> Any:
     return world.client("sagemaker")
 
 
-def define(client: Any, name: str = "Def") -> dict[str, Any]:
+def define(client: Any, name: str = "Def", **members: Any) -> dict[str, Any]:
     """Create a definition; give a config that names it, as SDK 2 does."""
-    client.create_data_quality_job_definition(JobDefinitionName=name, **DEFINITION)
+    asked = {**DEFINITION, **members}
+    client.create_data_quality_job_definition(JobDefinitionName=name, **asked)
     return {
         "MonitoringJobDefinitionName": name,
         "MonitoringType": "DataQuality",
         "ScheduleConfig": {"ScheduleExpression": HOURLY},
     }
+
+
+def batched() -> dict[str, Any]:
+    return {"MonitoringJobDefinition": {**INLINE, "MonitoringInputs": [BATCH]}}
 
 
 def written(expression: str = HOURLY, endpoint: str = "Churn", **more: Any) -> dict[str, Any]:
@@ -89,6 +94,38 @@ def test_describe_gives_back_the_form_that_was_sent(client: Any, by_name: bool) 
     assert (told["EndpointName"], told["MonitoringType"]) == ("Churn", "DataQuality")
     assert told["MonitoringScheduleArn"] == f"{ARN}:monitoring-schedule/hourly"
     assert not {"LastMonitoringExecutionSummary", "FailureReason", "Id"} & told.keys()
+
+
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_schedule_over_batch_transforms_has_no_endpoint(
+    world: World, client: Any, by_name: bool
+) -> None:
+    config = define(client, DataQualityJobInput=BATCH) if by_name else batched()
+    create(client, config)
+    assert describe(client)["MonitoringScheduleConfig"] == config
+    world.schedules.settle()
+    resource = world.store.get("monitoring-schedule", "Hourly")
+    assert resource is not None
+    since_ns = SystemClock().now_ns() - 24 * HOUR
+    world.store.put_status(resource, {**resource.status, "SinceNs": since_ns}, 1)
+    world.schedules.make(world.schedules.every())
+    told = describe(client)
+    (listed,) = client.list_monitoring_schedules()["MonitoringScheduleSummaries"]
+    (run, *_) = client.list_monitoring_executions()["MonitoringExecutionSummaries"]
+    assert told["LastMonitoringExecutionSummary"] == run
+    assert run["MonitoringExecutionStatus"] == "Pending"
+    assert not any("EndpointName" in each for each in (told, listed, run))
+
+
+def test_an_update_changes_what_is_looked_at(world: World, client: Any) -> None:
+    create(client, written())
+    for config, names in ((batched(), []), (written(), ["Hourly"])):
+        asked = {"MonitoringScheduleName": "Hourly", "MonitoringScheduleConfig": config}
+        client.update_monitoring_schedule(**asked)
+        assert describe(client)["MonitoringScheduleConfig"] == config
+        found = client.list_monitoring_schedules(EndpointName="Churn")
+        listed = found["MonitoringScheduleSummaries"]
+        assert [each["MonitoringScheduleName"] for each in listed] == names
 
 
 def test_a_schedule_is_taken_up_stopped_started_and_deleted(world: World, client: Any) -> None:

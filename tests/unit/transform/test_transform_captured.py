@@ -1,11 +1,8 @@
-"""The manifests of what a job has read and written, and how they are read back."""
+"""The manifests of what a job has read and written."""
 
 import json
 
-import pytest
-
-from modeltap.transform.captured import manifest, manifest_key, merged_csv, merged_json_lines, pairs
-from modeltap.transform.records import RecordRefused
+from modeltap.transform.captured import capture_id, manifest, manifest_key
 
 START_NS = 1_600_000_000_000_000_000  # 2020-09-13 12:26:40
 
@@ -25,19 +22,8 @@ def test_a_manifest_names_objects_below_a_prefix() -> None:
     assert json.loads(manifest(["s3://b/a"])) == [{"prefix": "s3://b/"}, "a"]
 
 
-def test_outputs_are_found_by_their_inputs() -> None:
-    inputs, outputs = ["s3://b/in/a", "s3://b/in/b"], ["s3://c/a.out", "s3://c/b.out"]
-    assert pairs(manifest(inputs), manifest(outputs)) == list(zip(inputs, outputs, strict=True))
-    for bad in (b"{}", b"[]", b'["a"]', b'[{"prefix": "s3://b/"}, 1]', b"x"):
-        with pytest.raises(ValueError, match=r".*"):
-            pairs(bad, bad)
-
-
-def test_a_row_is_the_outputs_columns_and_then_the_inputs() -> None:
-    assert merged_csv(b"a,b\nc,d", b"0.1\r\n0.2\n") == b"0.1,a,b\n0.2,c,d\n"
-    with pytest.raises(RecordRefused, match="1 lines of output for 2 of input"):
-        merged_csv(b"a\nb\n", b"0.1")
-    assert merged_json_lines(b'{"a": 1, "p": 2}\n', b'{"p": 0.1}') == b'{"p": 0.1, "a": 1}\n'
-    for odd in (b"[1]", b"x", b"1"):
-        with pytest.raises(RecordRefused, match="a line is no JSON object"):
-            merged_json_lines(b"{}", odd)
+def test_an_id_is_that_of_one_job_whenever_it_is_asked() -> None:
+    found = capture_id("arn", START_NS)
+    assert found == capture_id("arn", START_NS)
+    assert len({found, capture_id("arn", START_NS + 1), capture_id("other", START_NS)}) == 3
+    assert [len(part) for part in found.split("-")] == [8, 4, 4, 4, 12]
