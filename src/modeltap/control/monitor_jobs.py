@@ -89,6 +89,12 @@ def baseline_of(definition: Document, baselining: Document | None) -> Baseline:
     return Baseline(f"{output}/constraints.json", f"{output}/statistics.json")
 
 
+def report_of(execution: Execution) -> str:
+    """Give the folder of an execution's report."""
+    output = output_of(execution.spec["Definition"])["S3Uri"]
+    return report_uri(output, execution.endpoint, execution.schedule, execution.scheduled_ns)
+
+
 # ---------------------------------------------------------------- the request
 
 
@@ -110,9 +116,6 @@ def request(
         "NetworkConfig": definition.get("NetworkConfig"),
     }
     kms = definition["MonitoringOutputConfig"].get("KmsKeyId")
-    uri = report_uri(
-        output["S3Uri"], execution.endpoint, execution.schedule, execution.scheduled_ns
-    )
     return {
         "ProcessingJobName": name,
         "MonitoringScheduleArn": schedule_arn,
@@ -127,7 +130,11 @@ def request(
             "Outputs": [
                 {
                     "OutputName": OUTPUT_NAME,
-                    "S3Output": {"S3UploadMode": "Continuous", **output, "S3Uri": uri},
+                    "S3Output": {
+                        "S3UploadMode": "Continuous",
+                        **output,
+                        "S3Uri": report_of(execution),
+                    },
                 }
             ],
             **({} if kms is None else {"KmsKeyId": kms}),
