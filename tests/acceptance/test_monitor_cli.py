@@ -188,6 +188,11 @@ def test_violations_have_a_status_of_their_own(house: House) -> None:
     explained = house.monitor("explain", f"{SCHEDULE}@{BAD}")
     assert "do not keep to the baseline, 1 violation (1 drift): look at them" in explained.stdout
     assert explained.returncode == 0
+    statistics = f"reports/{ENDPOINT}/{SCHEDULE}/2026/03/01/11/statistics.json"
+    house.s3.delete_object(Bucket=BUCKET, Key=statistics)
+    other = house.monitor("report", f"{SCHEDULE}@{BAD}")
+    assert other.returncode == 1
+    assert "another program than modeltap's wrote the report" in other.stdout
 
 
 def test_an_hour_that_failed_says_why_and_is_run_again(house: House) -> None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from modeltap.cli.asked import CannotRun
 from modeltap.cli.calling import Api, CallRefused, NoAnswer
+from modeltap.clock import SystemClock
 from modeltap.nouns import Document
 
 ACTIVE = frozenset({"Pending", "InProgress", "Stopping"})
@@ -184,17 +185,18 @@ def follow(
 ) -> ExecutionSummary:
     """Wait for the end of an execution; `told` hears of each look. Raise `CannotRun`."""
     start, edge = utc_of(scheduled), timedelta(milliseconds=0.5)  # times are whole milliseconds
-    heard = time.monotonic()
+    clock = SystemClock()
+    heard = clock.monotonic()
     while True:
         try:
             found = _between(api, schedule, start - edge, start + edge)
-            heard = time.monotonic()
+            heard = clock.monotonic()
             if not found:
                 raise CannotRun(f"the execution of {schedule} of {_second(start)} is gone")
             told(found[0])
             if found[0].status not in ACTIVE:
                 return found[0]
         except NoAnswer:
-            if time.monotonic() - heard > SILENCE_SECONDS_MAX:
+            if clock.monotonic() - heard > SILENCE_SECONDS_MAX:
                 raise
         time.sleep(POLL_SECONDS)

@@ -39,12 +39,16 @@ class Report:
     baseline: Mapping[str, bytes]
 
     @property
+    def is_ours(self) -> bool:
+        return STATISTICS in self.files
+
+    @property
     def findings(self) -> Findings:
         """Give what the run found. Raise `CannotRun`."""
         try:
             return read_report(self.files, self.baseline)
         except AnalysisFailed as error:
-            raise CannotRun(f"{self.uri}: {error} {self._there}") from None
+            raise CannotRun(f"{self.uri}: {error}") from None
 
     @property
     def violations(self) -> list[Document]:
@@ -52,10 +56,6 @@ class Report:
             return [each.document() for each in violations_of(self.files.get(VIOLATIONS))]
         except (ValueError, LookupError, TypeError) as error:
             raise CannotRun(f"{self.uri}/{VIOLATIONS} cannot be read: {error!r}") from None
-
-    @property
-    def _there(self) -> str:
-        return f"What is there: {', '.join(self.files) or 'none of the files of a report'}."
 
 
 def report_of(settings: Settings, api: Api, execution: ExecutionSummary) -> Report:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -140,7 +141,11 @@ def every(api: Api) -> list[Schedule]:
         SortBy="Name",
         SortOrder="Ascending",
     )
-    return [one(api, each["MonitoringScheduleName"], whole=False) for each in listed]
+    found = []
+    for each in listed:
+        with suppress(CallRefused):  # it has just been deleted
+            found.append(one(api, each["MonitoringScheduleName"], whole=False))
+    return found
 
 
 def one(api: Api, name: str, *, whole: bool = True) -> Schedule:
@@ -187,6 +192,15 @@ def violation_count(api: Api, job: str) -> int | None:
 # ---------------------------------------------------------------- printing
 
 
+def harmless(text: str) -> str:
+    """Spell out what does not print: an address or a reason may hold anything."""
+    if text.isprintable():
+        return text
+    from modeltap.monitor.report.text import printable  # noqa: PLC0415 - half a second, seldom
+
+    return printable(text)
+
+
 def between(start: datetime, end: datetime) -> str:
     """Write a window: `2026-11-27 09:00 to 10:00 UTC`."""
     last = f"{end:%H:%M}" if start.date() == end.date() else _short(end)
@@ -222,10 +236,8 @@ def executions_table(runs: Sequence[tuple[ExecutionSummary, int | None]]) -> Tab
     """Show executions with their counts of violations, a row each."""
     shown = _table("Execution", "Status", "Violations", "Job, or why there is none")
     for each, count in runs:
-        why = each.failure if each.job is None else each.job
-        shown.add_row(
-            each.hour, _status(each), "-" if count is None else str(count), why[:FAILURE_CHARS_MAX]
-        )
+        why = harmless(each.failure if each.job is None else each.job)[:FAILURE_CHARS_MAX]
+        shown.add_row(each.hour, _status(each), "-" if count is None else str(count), Text(why))
     return shown
 
 

@@ -59,7 +59,7 @@ def describe(
         _print_json({**found.told, "MonitoringExecutionSummaries": listed})
         return
     for line in found.lines():
-        print(line)
+        print(scheduled.harmless(line))
     _console().print(scheduled.executions_table(runs))
 
 
@@ -165,9 +165,11 @@ def _show(
     if json_:
         told = {"Report": found.uri, "Violations": found.violations}
         _print_json({**execution.document, **told})
-    else:
+    elif found.is_ours:
         terminal(found.findings, _console())
         print(f"report: {found.uri}/{REPORT}")
+    else:
+        print(f"{execution.status}; another program than modeltap's wrote the report: {found.uri}")
     if html is not None:
         _save(html, found.files.get(REPORT), f"{found.uri}/{REPORT}")
     if execution.status == "CompletedWithViolations":
@@ -196,7 +198,7 @@ def _explained(settings: Settings, api: Api, execution: ExecutionSummary) -> str
         job=execution.job,
         violations=_kinds(settings, api, execution),
     )
-    return explain(ended)
+    return scheduled.harmless(explain(ended))
 
 
 def _kinds(settings: Settings, api: Api, execution: ExecutionSummary) -> Counter[str]:
