@@ -182,7 +182,7 @@ def _of_job(api: Api, job: str) -> ExecutionSummary:
 
 def follow(
     api: Api, schedule: str, scheduled: float, told: Callable[[ExecutionSummary], object]
-) -> ExecutionSummary:
+) -> None:
     """Wait for the end of an execution; `told` hears of each look. Raise `CannotRun`."""
     start, edge = utc_of(scheduled), timedelta(milliseconds=0.5)  # times are whole milliseconds
     clock = SystemClock()
@@ -195,7 +195,7 @@ def follow(
                 raise CannotRun(f"the execution of {schedule} of {_second(start)} is gone")
             told(found[0])
             if found[0].status not in ACTIVE:
-                return found[0]
+                return
         except NoAnswer:
             if clock.monotonic() - heard > SILENCE_SECONDS_MAX:
                 raise

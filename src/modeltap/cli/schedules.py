@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -85,16 +85,17 @@ def run(
         if hour is not None:
             asked["Hour"] = span_of(hour)[0].timestamp()
         told = api.call("RunMonitoringSchedule", "modeltap", **asked)
-        execution = _followed(settings, api, told)
+        looks = _followed(settings, api, told)
         if not told["Begun"]:
-            print(_not_begun(execution, again=again), file=sys.stderr)
-        _show(settings, api, execution)
+            print(_not_begun(looks), file=sys.stderr)
+        _show(settings, api, looks[-1])
 
 
-def _not_begun(execution: ExecutionSummary, *, again: bool) -> str:
-    if again:
-        return f"{execution.name} was on its way already"
-    return f"{execution.name} has run; --again runs it anew and replaces its report"
+def _not_begun(looks: Sequence[ExecutionSummary]) -> str:
+    """Say why this call began nothing, by how the execution stood at the first look."""
+    if looks[0].status in ACTIVE:
+        return f"{looks[0].name} was on its way already"
+    return f"{looks[0].name} has run; --again runs it anew and replaces its report"
 
 
 @app.command
@@ -128,15 +129,17 @@ def explain_(execution: Named, *, json_: Json = False, home: HomeOption = None) 
 # ---------------------------------------------------------------- one execution
 
 
-def _followed(settings: Settings, api: Api, told: Document) -> ExecutionSummary:
-    """Wait for the end of an execution, and say meanwhile how it stands."""
-    logbook = Logbook(settings.layout.logs)
+def _followed(settings: Settings, api: Api, told: Document) -> list[ExecutionSummary]:
+    """Wait for the end of an execution, and say meanwhile how it stands; give each look at it."""
+    logbook, looks = Logbook(settings.layout.logs), list[ExecutionSummary]()
     with Console(stderr=True).status("asked for") as status:
 
         def tell(execution: ExecutionSummary) -> None:
+            looks.append(execution)
             status.update(f"{execution.name}: {_stands(logbook, execution)}")
 
-        return follow(api, told["MonitoringScheduleName"], told["ScheduledTime"], tell)
+        follow(api, told["MonitoringScheduleName"], told["ScheduledTime"], tell)
+    return looks
 
 
 def _stands(logbook: Logbook, execution: ExecutionSummary) -> str:
