@@ -90,7 +90,7 @@ def baseline_of(definition: Document, baselining: Document | None) -> Baseline:
 
 
 def report_of(execution: Execution) -> str:
-    """Give the folder of an execution's report."""
+    """Tell where the report of an execution goes."""
     output = output_of(execution.spec["Definition"])["S3Uri"]
     return report_uri(output, execution.endpoint, execution.schedule, execution.scheduled_ns)
 
