@@ -177,6 +177,7 @@ def test_a_run_reports_what_was_violated(house: House, suggested: dict[str, Any]
         "statistics.json",
         "constraints.json",
         "constraint_violations.json",
+        "findings.json",
         "report.html",
     }
     (violation,) = json.loads(found["constraint_violations.json"])["violations"]

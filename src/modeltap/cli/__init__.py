@@ -15,6 +15,7 @@ app = App(
     help="Model endpoints that AWS clients cannot tell from Amazon SageMaker, with data capture.",
     version_flags=["--version"],
 )
+GROUPS = {"capture:app": "capture", "schedules:app": "monitor"}
 # By name: a command loads what it needs, and no command waits for what another needs.
 for command, does in {
     "serve:serve": "Serve endpoints until Ctrl-C or SIGTERM.",
@@ -22,13 +23,15 @@ for command, does in {
     "environment:run": "Run a command with these variables.",
     "logs:logs": "Print an endpoint's or a processing job's log.",
     "capture:app": "Look at what was captured.",
+    "schedules:app": "Look at monitoring schedules and their executions; run one now.",
     "monitor:baseline": "Suggest a baseline of a dataset.",
     "monitor:analyze": "Compare data with a baseline.",
     "documents:settings": "Print docs/settings.md.",
     "documents:operations": "Print docs/operations.md.",
 }.items():
-    module, _, name = command.partition(":")
-    app.command(f"modeltap.cli.{command}", name="capture" if name == "app" else name, help=does)
+    app.command(
+        f"modeltap.cli.{command}", name=GROUPS.get(command) or command.partition(":")[2], help=does
+    )
 
 
 def main() -> None:

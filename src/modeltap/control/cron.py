@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import islice, pairwise
 
 from cronsim import CronSim, CronSimError
 
@@ -20,6 +21,9 @@ from modeltap.clock import utc
 YEARS = range(1970, 2200)
 """What AWS's year field may name."""
 _FORM = re.compile(r"cron\((.*)\)", re.DOTALL)
+RUNS_LOOKED_AT = 64
+"""For the least gap: hours repeat by the day, days by the month or week."""
+_END_NS = int(datetime(YEARS.stop, 1, 1, tzinfo=UTC).timestamp()) * 10**9
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HELP = "as in cron(0 * ? * * *), hourly, or cron(0 6 ? * * *), daily at 06:00 UTC"
 
@@ -42,6 +46,11 @@ class Cron:
     def before(self, time_ns: int) -> int | None:
         """Give the last time before another."""
         return self._next(utc(time_ns), reverse=True)
+
+    def least_gap(self) -> int | None:
+        """Give the least time between two runs, in seconds; None where there is one at most."""
+        times = islice(self.until(0, _END_NS), RUNS_LOOKED_AT)
+        return min(((after - before) // 10**9 for before, after in pairwise(times)), default=None)
 
     def until(self, after_ns: int, now_ns: int) -> Iterator[int]:
         """Give the times after one and not after another, in order."""

@@ -28,6 +28,7 @@ from modeltap.control.monitor_jobs import (
     captured_of,
     endpoint_dataset,
     hours_of,
+    report_of,
     request,
     violations_of,
     window_of,
@@ -128,7 +129,7 @@ class ExecutionSteps:
     # ------------------------------------------------------------ its beginning
 
     async def _begin(self, execution: Execution) -> None:
-        name = job_name(execution.schedule_id, execution.scheduled_ns)
+        name = job_name(execution)
         if await asyncio.to_thread(self._states.get, name) is not None:
             await self._put(execution, status="InProgress", job=name)
             return
@@ -208,6 +209,8 @@ class ExecutionSteps:
         note = self._note(pending)
         if not dataset.inputs:
             raise _Failed(" ".join(filter(None, (_no_data(execution, captured), note))))
+        if not await self._is_cleared(execution):
+            return
         await asyncio.to_thread(self._create_job, name, execution, dataset, note)
         self._wake_jobs()
         await self._put(execution, status="InProgress", job=name)
@@ -226,6 +229,25 @@ class ExecutionSteps:
             if info.size:
                 return True
         return False
+
+    async def _is_cleared(self, execution: Execution) -> bool:
+        """Remove what an earlier run left in the report's folder; tell whether that is done.
+
+        No violations are no file: those of the earlier run would be taken for this one's.
+        """
+        uri = report_of(execution)
+        try:
+            store, prefix = self._stores(uri)
+            async for info in store.list(f"{prefix}/"):
+                await store.delete(info.key)
+        except ObjectStoreError as error:
+            if isinstance(error, StoreUnavailable) and not self._is_late(execution):
+                return False
+            raise _Failed(
+                f"The report's folder {uri} could not be cleared: {error}. Check that the bucket "
+                "exists and the settings of its store."
+            ) from error
+        return True
 
     def _create_job(
         self, name: str, execution: Execution, dataset: Dataset, note: str | None

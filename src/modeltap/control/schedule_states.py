@@ -14,7 +14,10 @@ from modeltap.control.schedules import (
     Schedule,
     ScheduleEvent,
     ScheduleStatus,
+    asked_for,
+    attempt_of,
     due,
+    is_to_be_run,
     schedule_document,
     schedule_of,
     step,
@@ -87,9 +90,9 @@ class Schedules:
                 continue  # it was changed meanwhile: the next turn takes it up
         return self.every()
 
-    def make(self, some: Sequence[Schedule]) -> None:
-        """Make the executions that are due; who comes second finds them there."""
-        now_ns = self._clock.now_ns()
+    def make(self, some: Sequence[Schedule]) -> int:
+        """Make the executions that are due; who comes second finds them there. Give how many."""
+        now_ns, count = self._clock.now_ns(), 0
         ran = self.executions.ran([each.id for each in some], now_ns)
         for schedule in some:
             timing = self.timing(schedule)
@@ -97,6 +100,45 @@ class Schedules:
                 schedule, timing, ran.get(schedule.id, NEVER), now_ns, self._catch_up
             ):
                 self.executions.add(self._execution(schedule, timing, scheduled_ns, now_ns))
+                count += 1
+        return count
+
+    def run(
+        self, schedule: Schedule, hour_ns: int | None = None, *, again: bool = False
+    ) -> tuple[Execution, bool]:
+        """Have the run of an hour made by hand; give it, and whether it begins now.
+
+        One that failed begins anew, one that has a report only `again`; both go by the schedule as
+        it is now. Raise `NoSuchRun`, and `StaleVersion` if another has written it between.
+        """
+        while self.make([schedule]):
+            pass  # what is due comes first: a later run would hide it
+        timing, now_ns = self.timing(schedule), self._clock.now_ns()
+        scheduled_ns = asked_for(timing, hour_ns, now_ns)
+        made = self._execution(schedule, timing, scheduled_ns, now_ns)
+        there = self.executions.get(schedule.id, scheduled_ns)
+        if there is None:
+            if not self.executions.add(made):
+                raise StaleVersion("execution", schedule.name)
+            return made, True
+        if not is_to_be_run(there.status, again=again):
+            return there, False
+        return self._repeated(there, made), True
+
+    def _repeated(self, there: Execution, made: Execution) -> Execution:
+        """Put a run in the place of one that has ended; its job gets another name."""
+        return self.executions.put(
+            there,
+            made.created_ns,
+            endpoint=made.endpoint,
+            definition=made.definition,
+            status=made.status,
+            spec={**made.spec, "Attempt": attempt_of(there) + 1},
+            created_ns=made.created_ns,
+            job=None,
+            failure=made.failure,
+            violations=None,
+        )
 
     def next_due(self, some: Iterable[Schedule]) -> int | None:
         """Give when the next run of some schedules is due."""

@@ -6,6 +6,8 @@ Update: Scheduled → Pending, Stopped stays
 A run is due when its scheduled time has come, is later than the schedule's `since` (creation, last
 start or update) and than its last execution. The clock may jump: set back, nothing is due until it
 is where it was, and what was made for a time to come is no reason to wait for that time.
+
+A run may also be asked for by hand, for any hour of the schedule that has come (`asked_for`).
 """
 
 import hashlib
@@ -14,11 +16,12 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import islice
 
-from modeltap.clock import utc
+from modeltap.clock import stamp, utc
+from modeltap.control.cron import Cron
 from modeltap.control.definitions import endpoint_of
-from modeltap.control.windows import Timing
+from modeltap.control.windows import HOUR_NS, SECOND_NS, Timing
 from modeltap.nouns import CatchUp, Document
-from modeltap.state.executions import Ran
+from modeltap.state.executions import Execution, Ran
 from modeltap.state.store import Resource, shown
 
 KIND = "monitoring-schedule"
@@ -31,6 +34,10 @@ DUE_MAX = 100
 """Runs of a schedule that one turn makes up for; the next turns go on."""
 
 NEVER = Ran(0, 0)
+
+DONE = ("Completed", "CompletedWithViolations")
+FAILED = ("Failed", "Stopped")
+"""Statuses of executions that have ended, with a report and without."""
 
 
 class ScheduleStatus(StrEnum):
@@ -118,6 +125,54 @@ def next_due(timings: Iterable[Timing], now_ns: int) -> int | None:
     return min((each for each in times if each is not None), default=None)
 
 
+# ---------------------------------------------------------------- what is asked for by hand
+
+
+class NoSuchRun(ValueError):
+    """An hour in which a schedule has no run; the text names those that it has."""
+
+
+def asked_for(timing: Timing, hour_ns: int | None, now_ns: int) -> int:
+    """Give the scheduled time of a run that is asked for: in an hour, or the last one.
+
+    `hour_ns` is any time of the hour, UTC. For a schedule of NOW it is the scheduled time itself,
+    and without it the run is one of now. Raise `NoSuchRun`.
+    """
+    if timing.cron is None:
+        scheduled_ns = shown(now_ns) if hour_ns is None else hour_ns // HOUR_NS * HOUR_NS
+    else:
+        scheduled_ns = _last(timing.cron, now_ns) if hour_ns is None else _in(timing.cron, hour_ns)
+    if scheduled_ns > now_ns:
+        raise NoSuchRun(f"{stamp(scheduled_ns)} has not come yet: it is {stamp(now_ns)}.")
+    return scheduled_ns
+
+
+def _last(cron: Cron, now_ns: int) -> int:
+    found = cron.before(now_ns + SECOND_NS)  # `before` is of whole seconds
+    while found is not None and found > now_ns:
+        found = cron.before(found)
+    if found is None:
+        raise NoSuchRun("None of this schedule's times has come yet.")
+    return found
+
+
+def _in(cron: Cron, hour_ns: int) -> int:
+    first_ns = hour_ns // HOUR_NS * HOUR_NS
+    found = cron.after(first_ns - SECOND_NS)
+    if found is not None and found < first_ns + HOUR_NS:
+        return found
+    around = [each for each in (cron.before(first_ns), found) if each is not None]
+    raise NoSuchRun(
+        f"This schedule has no run in the hour of {stamp(first_ns)}; around it there is one at "
+        f"{' and at '.join(map(stamp, around))}."
+    )
+
+
+def is_to_be_run(status: str, *, again: bool) -> bool:
+    """Tell whether a run that is there is made anew: what failed, and on demand what did not."""
+    return status in FAILED or (again and status in DONE)
+
+
 # ---------------------------------------------------------------- names
 
 
@@ -130,10 +185,18 @@ def report_uri(output: str, endpoint: str, schedule: str, scheduled_ns: int) -> 
     return "/".join(filter(None, (output.rstrip("/"), endpoint, schedule, hour)))
 
 
-def job_name(schedule_id: str, scheduled_ns: int) -> str:
+def job_name(execution: Execution) -> str:
     """Name the processing job of a run: the same, however often it is asked (contract §4.8)."""
-    digest = hashlib.sha256(f"{schedule_id}/{scheduled_ns}".encode()).hexdigest()
+    scheduled_ns, attempt = execution.scheduled_ns, attempt_of(execution)
+    told = f"{execution.schedule_id}/{scheduled_ns}" + (f"/{attempt}" if attempt > 1 else "")
+    digest = hashlib.sha256(told.encode()).hexdigest()
     return f"model-monitoring-{utc(scheduled_ns).strftime('%Y%m%d%H%M')}-{digest[:24]}"
+
+
+def attempt_of(execution: Execution) -> int:
+    """Tell how often a run was begun, this time included."""
+    attempt: int = execution.spec.get("Attempt", 1)
+    return attempt
 
 
 # ---------------------------------------------------------------- as a resource in `state`

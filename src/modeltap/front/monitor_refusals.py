@@ -27,6 +27,16 @@ def check_definition(definition: Document) -> None:
             _check_object(owner[member], member)
 
 
+def check_runtime(definition: Document, period_seconds: int | None) -> None:
+    """Refuse a run that may last until the next one is due (contract §4.7, Limits)."""
+    seconds = definition.get("StoppingCondition", {}).get("MaxRuntimeInSeconds", 0)
+    if period_seconds is not None and seconds > period_seconds:
+        raise ValidationException(
+            f"StoppingCondition.MaxRuntimeInSeconds {seconds} is more than the {period_seconds} "
+            f"seconds from one run of the schedule to the next: say {period_seconds} or less."
+        )
+
+
 def _check_input(inputs: list[Document]) -> None:
     if len(inputs) != 1 or len(inputs[0]) != 1:
         raise ValidationException(

@@ -39,7 +39,7 @@ from modeltap.front.kinds import (
     nanoseconds,
     unknown,
 )
-from modeltap.front.monitor_refusals import check_definition
+from modeltap.front.monitor_refusals import check_definition, check_runtime
 from modeltap.nouns import Document
 from modeltap.state.alerts import added, removed
 from modeltap.state.executions import Execution, ExecutionQuery, Span
@@ -187,9 +187,11 @@ LAST = "LastMonitoringExecutionSummary"
 
 def _check_timing(config: Document, definition: Document) -> None:
     try:
-        timing_of(config, definition)
+        timing = timing_of(config, definition)
     except (BadExpression, BadWindow) as error:
         raise ValidationException(str(error)) from error
+    if timing.cron is not None:
+        check_runtime(definition, timing.cron.least_gap())
 
 
 def _query(params: Document) -> ExecutionQuery:

@@ -44,6 +44,7 @@ from modeltap.front.app import AwsApp, verifier
 from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
+from modeltap.front.own import own_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
@@ -113,6 +114,7 @@ async def serve(process: Process) -> None:
         "iam": iam_service(partition, settings.role),
         "logs": logs_service(logbook, clock, partition),
         "monitoring": monitoring_service(points, alarms, clock, partition),
+        "modeltap": own_service(store, clock, partition, schedules, runs.wake),
     }
     verify = verifier(keys.secret, partition, settings.role, clock)
     works: tuple[Work, ...] = reconciler, jobs, transforms, runs, beat, *webhooks

@@ -37,7 +37,7 @@ from modeltap.state.schema import EXECUTIONS
 from modeltap.state.store import Store, shown
 
 ENDED = (*COMPLETED, "Failed", "Stopped")
-"""Statuses that an execution does not leave."""
+"""Statuses that an execution leaves only to be run anew, by hand."""
 
 KEPT_MAX = 1000
 

@@ -55,6 +55,22 @@ def test_years_have_an_end() -> None:
 
 
 @pytest.mark.parametrize(
+    ("expression", "hours"),
+    [
+        ("cron(0 * ? * * *)", 1),
+        ("cron(0 6 ? * * *)", 24),
+        ("cron(0 0/5 ? * * *)", 4),  # 20:00, then 0:00
+        ("cron(0 9,23 ? * MON-FRI *)", 10),
+        ("cron(0 0 1,28 * ? *)", 24),  # February has 28 days
+        ("cron(0 0 ? * MON *)", 7 * 24),
+        ("cron(0 0 1 1 ? 2030)", None),
+    ],
+)
+def test_the_least_gap(expression: str, hours: int | None) -> None:
+    assert parse(expression).least_gap() == (None if hours is None else hours * 3600)
+
+
+@pytest.mark.parametrize(
     ("expression", "word"),
     [
         ("rate(1 hour)", "six fields"),

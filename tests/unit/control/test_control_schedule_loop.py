@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Iterator
 from copy import deepcopy
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from schedule_world import ANALYZER, DEFINITION, Life, World, turn
 from modeltap.clock import stamp
 from modeltap.control import endpoints
 from modeltap.control.jobs import KIND, NEW, JobEvent
+from modeltap.control.schedules import schedule_of
 from modeltap.nouns import Document
 from modeltap.objects.simulated import Fault
 from modeltap.state.store import Resource
@@ -162,6 +164,133 @@ def test_each_hour_has_one_report_wherever_control_is_killed(world: World) -> No
         each["ProcessingOutputConfig"]["Outputs"][0]["S3Output"] for each in world.requests()
     ]
     assert len({each["S3Uri"] for each in targets}) == steps
+
+
+# ---------------------------------------------------------------- asked for by hand
+
+
+def by_hand(world: World, *hour: int, again: bool = False) -> bool:
+    """Do as RunMonitoringSchedule does."""
+    resource = world.store.get("monitoring-schedule", "Hourly")
+    assert resource is not None
+    hour_ns = int(datetime(*hour, tzinfo=UTC).timestamp()) * 10**9 if hour else None  # type: ignore[arg-type,misc]
+    return world.schedules.run(schedule_of(resource), hour_ns, again=again)[1]
+
+
+def reported(world: World) -> list[str]:
+    async def listed() -> list[str]:
+        return [info.key async for info in world.bucket.list("reports/")]
+
+    return asyncio.run(listed())
+
+
+def test_a_missed_hour_is_run_by_hand_once(world: World) -> None:
+    """One from before the schedule; how far it has come stays as it was."""
+    world.put("A/2024/02/29/11/1.jsonl", "A/2024/02/29/21/1.jsonl")
+    world.schedule()
+    turn(world)
+    assert [by_hand(world, 2024, 2, 29, 12), by_hand(world, 2024, 2, 29, 12)] == [True, False]
+    turn(world)
+    (job,) = world.requests()
+    assert job["Environment"]["start_time"] == "2024-02-29T11:00:00Z"
+    world.clock.advance(1800)
+    turn(world)
+    assert [stamp(each.scheduled_ns) for each in world.executions()] == [
+        "2024-02-29T12:00:00Z",
+        "2024-02-29T22:00:00Z",
+    ]
+
+
+def test_what_is_due_comes_before_what_is_asked_for(world: World) -> None:
+    world.schedule()
+    turn(world)
+    world.clock.advance(3 * HOUR)
+    assert not by_hand(world)  # the hour has just struck: it is made as it is due
+    assert [stamp(each.scheduled_ns)[11:13] for each in world.executions()] == ["22", "23", "00"]
+
+
+def test_what_failed_is_run_anew_under_another_job(world: World) -> None:
+    world.put("A/2024/02/29/21/1.jsonl")
+    begin(world)
+    world.end_jobs(JobEvent.FAILED, failure="why")
+    turn(world)
+    first = world.execution()
+    world.clock.advance(7)
+    assert by_hand(world, 2024, 2, 29, 22)
+    assert (world.execution().status, world.execution().failure) == ("Pending", None)
+    turn(world)
+    second = world.execution()
+    assert second.status == "InProgress"
+    assert second.created_ns > first.created_ns
+    assert {each["ProcessingJobName"] for each in world.requests()} == {first.job, second.job}
+
+
+def test_a_report_is_replaced_on_demand_and_nothing_of_it_stays(world: World) -> None:
+    world.put("A/2024/02/29/21/1.jsonl")
+    begin(world)
+    world.end_jobs()
+    turn(world)
+    folder = "reports/Churn/Hourly/2024/02/29/22"
+    beside = "reports/Churn/Hourly/2024/02/29/220/statistics.json"
+    for key in (f"{folder}/constraint_violations.json", beside):
+        asyncio.run(world.bucket.put(key, b"{}"))
+    assert not by_hand(world, 2024, 2, 29, 22)
+    turn(world)
+    assert len(reported(world)) == 2
+    assert by_hand(world, 2024, 2, 29, 22, again=True)
+    turn(world)
+    assert reported(world) == [beside]
+    assert len(world.requests()) == 2
+
+
+def test_a_run_by_hand_goes_by_the_schedule_as_it_is_now(world: World) -> None:
+    world.put("A/2024/02/29/21/1.jsonl")
+    begin(world)
+    world.end_jobs()
+    turn(world)
+    resource = world.store.get("monitoring-schedule", "Hourly")
+    assert resource is not None
+    config = deepcopy(resource.status["MonitoringScheduleConfig"])
+    config["MonitoringJobDefinition"]["StoppingCondition"] = {"MaxRuntimeInSeconds": 77}
+    world.store.put_status(resource, {**resource.status, "MonitoringScheduleConfig": config}, 1)
+    by_hand(world, 2024, 2, 29, 22, again=True)
+    turn(world)
+    seconds = [each["StoppingCondition"]["MaxRuntimeInSeconds"] for each in world.requests()]
+    assert sorted(seconds) == [77, 3600]
+
+
+def test_a_run_by_hand_has_one_report_wherever_control_is_killed(world: World) -> None:
+    world.put(*(f"A/2024/02/{day}/21/1" for day in ("28", "29")))
+    begin(world)
+    world.end_jobs()
+    turn(world)
+    for steps in range(1, 200):
+        assert by_hand(world, 2024, 2, 29, 22, again=True)
+        key = "reports/Churn/Hourly/2024/02/29/22/constraint_violations.json"
+        asyncio.run(world.bucket.put(key, b"{}"))
+        whole = turn(world, 1, steps)
+        turn(world)
+        assert world.execution().status == "InProgress"
+        assert len(world.requests()) == steps + 1
+        assert reported(world) == []
+        world.end_jobs()
+        turn(world)
+        if whole:
+            break
+    else:
+        raise AssertionError("no life was long enough")
+    assert steps > 5
+
+
+def test_a_folder_that_cannot_be_cleared_fails_the_run(world: World) -> None:
+    world.put("A/2024/02/29/21/1.jsonl")
+    asyncio.run(world.bucket.put("reports/Churn/Hourly/2024/02/29/22/old", b"{}"))
+    world.bucket.fault = lambda verb: Fault.DOWN if verb == "delete" else None
+    begin(world)
+    assert (world.execution().status, world.requests()) == ("Pending", [])
+    world.clock.advance(301)
+    turn(world)
+    assert "could not be cleared" in (world.execution().failure or "")
 
 
 # ---------------------------------------------------------------- the window is complete

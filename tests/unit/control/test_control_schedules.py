@@ -11,10 +11,13 @@ import pytest
 from modeltap.clock import SimulatedClock, stamp, utc
 from modeltap.control.schedules import (
     NEVER,
+    NoSuchRun,
     Schedule,
     ScheduleEvent,
     ScheduleStatus,
+    asked_for,
     due,
+    is_to_be_run,
     job_name,
     next_due,
     report_uri,
@@ -23,7 +26,7 @@ from modeltap.control.schedules import (
 )
 from modeltap.control.windows import Timing, timing_of
 from modeltap.nouns import CatchUp, Document
-from modeltap.state.executions import Ran
+from modeltap.state.executions import Execution, Ran
 
 HOUR = 3600
 HOURLY, DAILY, NOW = "cron(0 * ? * * *)", "cron(0 6 ? * * *)", "NOW"
@@ -216,12 +219,78 @@ def test_the_next_run_of_all() -> None:
     assert next_due([timing(NOW)], 0) is None
 
 
+# ---------------------------------------------------------------- asked for by hand
+
+AT_20 = "cron(20 * ? * * *)"
+
+
+@pytest.mark.parametrize(
+    ("expression", "hour", "now", "scheduled"),
+    [
+        (HOURLY, None, (2024, 1, 1, 3, 30), (2024, 1, 1, 3)),
+        (HOURLY, None, (2024, 1, 1, 3), (2024, 1, 1, 3)),
+        (HOURLY, (2023, 12, 1, 9, 59), (2024, 1, 1, 3), (2023, 12, 1, 9)),
+        (AT_20, None, (2024, 1, 1, 3, 19), (2024, 1, 1, 2, 20)),
+        (AT_20, (2024, 1, 1, 2), (2024, 1, 1, 3), (2024, 1, 1, 2, 20)),
+        (DAILY, None, (2024, 1, 1, 3), (2023, 12, 31, 6)),
+        (DAILY, (2024, 1, 1, 6, 30), (2024, 1, 2), (2024, 1, 1, 6)),
+        (NOW, None, (2024, 1, 1, 3, 30, 7), (2024, 1, 1, 3, 30, 7)),
+        (NOW, (2024, 1, 1, 2, 59), (2024, 1, 1, 3), (2024, 1, 1, 2)),
+    ],
+)
+def test_a_run_is_asked_for_by_its_hour(
+    expression: str, hour: tuple[int, ...] | None, now: tuple[int, ...], scheduled: tuple[int, ...]
+) -> None:
+    assert asked_for(timing(expression), ns(*hour) if hour else None, ns(*now)) == ns(*scheduled)
+
+
+def test_the_last_run_may_be_asked_for_within_a_second_of_the_next() -> None:
+    assert asked_for(timing(HOURLY), None, ns(2024, 1, 1, 3) - 1) == ns(2024, 1, 1, 2)
+
+
+@pytest.mark.parametrize(
+    ("expression", "hour", "told"),
+    [
+        (HOURLY, (2024, 1, 1, 4), "2024-01-01T04:00:00Z has not come yet"),
+        (AT_20, (2024, 1, 1, 3), "2024-01-01T03:20:00Z has not come yet"),
+        (DAILY, (2024, 1, 1, 5), "one at 2023-12-31T06:00:00Z and at 2024-01-01T06:00:00Z."),
+        (NOW, (2024, 1, 1, 4), "2024-01-01T04:00:00Z has not come yet"),
+        ("cron(0 * ? * * 2030)", None, "None of this schedule's times has come yet."),
+        ("cron(0 0 1 1 ? 2030)", (2024, 1, 1, 3), "there is one at 2030-01-01T00:00:00Z."),
+    ],
+)
+def test_an_hour_without_a_run_is_refused(
+    expression: str, hour: tuple[int, ...] | None, told: str
+) -> None:
+    with pytest.raises(NoSuchRun) as refused:
+        asked_for(timing(expression), ns(*hour) if hour else None, ns(2024, 1, 1, 3, 10))
+    assert told in str(refused.value)
+
+
+def test_what_failed_is_run_anew_and_what_has_a_report_on_demand() -> None:
+    statuses = ("Pending", "InProgress", "Stopping", "Completed", "CompletedWithViolations")
+    assert [is_to_be_run(each, again=False) for each in (*statuses, "Failed", "Stopped")] == [
+        *[False] * 5,
+        *[True] * 2,
+    ]
+    assert [is_to_be_run(each, again=True) for each in (*statuses, "Failed", "Stopped")] == [
+        *[False] * 3,
+        *[True] * 4,
+    ]
+
+
+def execution(schedule_id: str, scheduled_ns: int, **spec: int) -> Execution:
+    return Execution(schedule_id, scheduled_ns, "S", "E", None, "DataQuality", "", spec, 1, 1)
+
+
 def test_names() -> None:
     at = ns(2024, 2, 29, 23)
     assert report_uri("s3://b/out/", "Churn", "Hourly", at) == (
         "s3://b/out/Churn/Hourly/2024/02/29/23"
     )
-    name = job_name("an-id", at)
-    assert name == job_name("an-id", at) != job_name("another", at)
+    name = job_name(execution("an-id", at))
+    assert name == job_name(execution("an-id", at)) != job_name(execution("another", at))
+    assert name == job_name(execution("an-id", at, Attempt=1))
+    assert name != job_name(execution("an-id", at, Attempt=2))
     assert name.startswith("model-monitoring-202402292300-")
     assert len(name) == len("model-monitoring-202402292300-") + 24

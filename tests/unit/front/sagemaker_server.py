@@ -20,6 +20,7 @@ from modeltap.front.app import AwsApp, verifier
 from modeltap.front.cloudwatch import monitoring_service
 from modeltap.front.iam import iam_service
 from modeltap.front.logs import logs_service
+from modeltap.front.own import own_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.logbook import Logbook
@@ -104,6 +105,7 @@ def app(world: World) -> AwsApp:
         "monitoring": monitoring_service(
             Points(world.store), Alarms(world.store), clock, PARTITION
         ),
+        "modeltap": own_service(world.store, clock, PARTITION, world.schedules, world.wake),
     }
     secrets = {KEY_ID: SECRET.encode()}
     return AwsApp(services, verifier(secrets.get, PARTITION, ROLE, clock), clock)

@@ -336,3 +336,35 @@ def test_now_and_daily_are_served(client: Any) -> None:
     del config["ScheduleConfig"]
     create(client, config, "Daily")
     assert "ScheduleConfig" not in describe(client, "Daily")["MonitoringScheduleConfig"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "longest"),
+    [(HOURLY, 3600), ("cron(0 0/5 ? * * *)", 4 * 3600), ("cron(0 6 ? * * *)", 86_400)],
+)
+@pytest.mark.parametrize("by_name", [True, False])
+def test_a_run_must_end_before_the_next_is_due(
+    client: Any, expression: str, longest: int, by_name: bool
+) -> None:
+    """At create and at update; a job definition of its own may be for any schedule."""
+
+    def config(seconds: int) -> dict[str, Any]:
+        stop = {"StoppingCondition": {"MaxRuntimeInSeconds": seconds}}
+        schedule = {"ScheduleConfig": {"ScheduleExpression": expression}}
+        if not by_name:
+            return {"MonitoringJobDefinition": {**INLINE, **stop}, **schedule}
+        name = f"For-{seconds}"
+        client.create_data_quality_job_definition(JobDefinitionName=name, **{**DEFINITION, **stop})
+        named = {"MonitoringJobDefinitionName": name, "MonitoringType": "DataQuality"}
+        return {**named, **schedule}
+
+    create(client, config(longest))
+    if longest == 86_400:
+        return  # AWS's model allows no more
+    too_long: dict[str, Any] = {"MonitoringScheduleConfig": config(longest + 1)}
+    for call, name in (
+        (client.create_monitoring_schedule, "Other"),
+        (client.update_monitoring_schedule, "Hourly"),
+    ):
+        message = refused(call, MonitoringScheduleName=name, **too_long)
+        assert f"MaxRuntimeInSeconds {longest + 1} is more than the {longest} seconds" in message

@@ -50,7 +50,7 @@ def told(findings: Findings) -> set[tuple[str, str]]:
 
 def test_a_baseline_writes_its_documents(suggested: Path) -> None:
     names = {path.name for path in suggested.iterdir()}
-    assert names == {"statistics.json", "constraints.json", "report.html"}
+    assert names == {"statistics.json", "constraints.json", "findings.json", "report.html"}
     statistics = json.loads((suggested / "statistics.json").read_text())
     assert statistics["dataset"]["item_count"] == len(ROWS)
 

@@ -12,6 +12,6 @@ Every text in here may come from a captured record, that is from a stranger.
 """
 
 from modeltap.monitor.report.page import html
-from modeltap.monitor.report.terminal import summary_table, terminal
+from modeltap.monitor.report.terminal import print_on, summary_table, terminal
 
-__all__ = ["html", "summary_table", "terminal"]
+__all__ = ["html", "print_on", "summary_table", "terminal"]

@@ -24,9 +24,14 @@ MARKS = {Tone.GOOD: ("✓", "green"), Tone.BAD: ("▲", "red"), Tone.PLAIN: ("�
 
 
 def terminal(findings: Findings, console: Console) -> None:
-    """Print the summary; what the console's encoding lacks is spelled out, never an error."""
+    """Print the summary."""
+    print_on(console, summary_table(findings))
+
+
+def print_on(console: Console, told: RenderableType) -> None:
+    """Print what the console's encoding lacks spelled out; that is never an error."""
     with console.capture() as capture:
-        console.print(summary_table(findings))
+        console.print(told)
     encoding = console.encoding
     console.file.write(capture.get().encode(encoding, "backslashreplace").decode(encoding))
 
