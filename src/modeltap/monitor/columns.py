@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from modeltap.monitor import moments
+from modeltap.monitor.counting import counted
 from modeltap.monitor.hashing import texts_of
 from modeltap.monitor.kinds import BOOLEANS, FRACTIONAL, INTEGRAL, Tally
-from modeltap.monitor.summary import SMALL_RANGE, Numbers, Summary
+from modeltap.monitor.summary import Numbers, Summary
 from modeltap.monitor.words import words_of
 
 ZERO, NINE, PLUS, POINT = (ord(each) for each in "09+.")
@@ -97,13 +98,11 @@ def _whole_numbers(values: np.ndarray) -> Numbers:
 
     Beyond 2^53 they become doubles first, as in AWS's engine.
     """
-    low, high = int(values.min()), int(values.max())
-    if high - low >= SMALL_RANGE or max(-low, high) > 2**53:
+    found = counted(values)
+    if found is None or max(-found.low, found.high) > 2**53:
         return _fractions(values.astype(np.float64))
-    counts = np.bincount(values.astype(np.int64) - low)
-    at = np.flatnonzero(counts)
-    narrow = reduce(np.promote_types, map(np.min_scalar_type, (low, high, -1)))
-    return Numbers(moments.of_counts(at + low, counts[at]), (values.astype(narrow),))
+    narrow = reduce(np.promote_types, map(np.min_scalar_type, (found.low, found.high, -1)))
+    return Numbers(moments.of_counts(found.values, found.counts), (values.astype(narrow),))
 
 
 def _fractions(values: np.ndarray) -> Numbers:

@@ -12,13 +12,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from modeltap.monitor import sketch, words
+from modeltap.monitor.counting import counted
 from modeltap.monitor.kinds import Tally
 from modeltap.monitor.moments import Moments
 from modeltap.monitor.sketch import IN_ORDER_MAX, Sketch
 from modeltap.monitor.words import Words
-
-SMALL_RANGE = 1 << 16
-"""Whole numbers within such a range are counted, not sorted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +49,9 @@ class Numbers:
 
 def _sketch_of_many(values: np.ndarray) -> Sketch:
     if values.dtype.kind == "i" and len(values):
-        low, high = int(values.min()), int(values.max())
-        if high - low < SMALL_RANGE:
-            counts = np.bincount(values.astype(np.int64) - low)
-            at = np.flatnonzero(counts)
-            return sketch.of_counts((at + low).astype(np.float64), counts[at])
+        found = counted(values)
+        if found is not None:
+            return sketch.of_counts(found.values.astype(np.float64), found.counts)
     return sketch.of_sorted(np.sort(values.astype(np.float64)))
 
 

@@ -50,7 +50,14 @@ class CsvForm:
         self.refused.append(Reject(RAGGED, why, row.text[:EXCERPT_CHARACTERS]))
         return "skip"
 
-    def options(self, *, block_bytes: int, skipped: int = 0, multiline: bool = False) -> list[Any]:
+    def options(
+        self,
+        *,
+        block_bytes: int,
+        skipped: int = 0,
+        multiline: bool = False,
+        check_utf8: bool = True,
+    ) -> list[Any]:
         return [
             csv.ReadOptions(
                 column_names=self._inner,
@@ -67,6 +74,7 @@ class CsvForm:
                 column_types=dict.fromkeys(self._inner, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
+                check_utf8=check_utf8,
             ),
         ]
 
@@ -89,9 +97,14 @@ def columns_of_lines(
 
 
 def _read(document: pa.Buffer, form: CsvForm) -> pa.Table:
+    """Read lines that were put together from texts: so they are UTF-8, and need no look."""
+
+    def read(block_bytes: int) -> pa.Table:
+        options = form.options(block_bytes=block_bytes, check_utf8=False)
+        return csv.read_csv(pa.BufferReader(document), *options)
+
     try:
-        return csv.read_csv(pa.BufferReader(document), *form.options(block_bytes=BLOCK_BYTES))
+        return read(BLOCK_BYTES)
     except pa.ArrowInvalid:  # a row that is larger than a block
         form.refused.clear()
-        whole = form.options(block_bytes=len(document) + 1)
-        return csv.read_csv(pa.BufferReader(document), *whole)
+        return read(len(document) + 1)
