@@ -21,7 +21,10 @@ from modeltap.control.job_states import JobStates
 from modeltap.control.job_steps import JobSteps
 from modeltap.control.jobs import KIND, NEW, Job, JobStatus, stopping
 from modeltap.control.metric_files import BATCH_NAMESPACE, MetricFiles
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
 from modeltap.hosting.images import Image
+from modeltap.hosting.job_images import JobImages
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.logbook import Logbook
 from modeltap.nouns import PROCESSING_LOG_GROUP, Document, Partition
@@ -155,6 +158,7 @@ class Control:
             home.at,
             home.logbook,
             MetricFiles(home.points, clock),
+            JobImages(Commands([]), Containers("", Limits())),
             clock,
             region="us-east-1",
             analyzer={},
