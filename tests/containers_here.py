@@ -31,7 +31,7 @@ def engine_of(program: str) -> Engine:
     except LaunchFailed as error:
         pytest.skip(str(error))
     with imported(engine):
-        command = [program, "run", "--rm", IMAGE, "/bin/id"]
+        command = [program, "run", "--rm", "--network=none", IMAGE, "/bin/id"]
         done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode != 0:
         pytest.skip(f"{program} starts no container here: {done.stderr.strip()}")

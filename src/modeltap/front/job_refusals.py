@@ -35,7 +35,8 @@ def check_program(app: Document, environment: Mapping[str, str], images: JobImag
     try:
         image = images.resolve(app["ImageUri"], app.get("ContainerEntrypoint", ()))
     except LaunchFailed as error:
-        raise ValidationException(f"AppSpecification.ImageUri: {error}") from error
+        at = "AppSpecification" if app.get("ContainerEntrypoint") else "AppSpecification.ImageUri"
+        raise ValidationException(f"{at}: {error}") from error
     if not image.entrypoint and image.engine is None:
         raise ValidationException(
             f"The image {app['ImageUri']} has no entrypoint of its own: "

@@ -33,7 +33,13 @@ ML_ROOT, ML_ROOT_VARIABLE = "/opt/ml", "MODELTAP_ML_ROOT"
 SHARES = 110
 """Of the processors, beside the 1024 that others have: what niceness 10 is to other jobs."""
 
-_REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@-]*")
+_REFERENCE = re.compile(
+    r"(?!(dir|oci|oci-archive|docker-archive|docker-daemon|containers-storage|ostree|sif|tarball):)"
+    r"([A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]+)?/)?"
+    r"[a-z0-9][a-z0-9._/-]*(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})?(@sha256:[0-9a-f]{64})?"
+)
+"""`registry:port/name:tag@digest`. What stands first is Podman's: it reads those words, and a path
+behind them, as an image in a file of this machine."""
 _OURS = re.compile(r"PATH|HOME|XDG_\w+|(DOCKER|CONTAINERS?|STORAGE)_\w+")
 """Variables of ours that tell the program where its engine is. None has a secret, nor is one of a
 proxy, which Podman would give to the container."""
@@ -103,9 +109,11 @@ def _asked(program: str) -> dict[str, Any]:
         told: Any = json.loads(done.stdout) if done.returncode == 0 else None
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise LaunchFailed(_unanswered(program, type(error).__name__)) from error
-    if not isinstance(told, dict) or not (told.get("ServerVersion") or told.get("host")):
-        raise LaunchFailed(_unanswered(program, last_line(done.stderr)))
-    return told
+    known = told if isinstance(told, dict) else {}
+    if not (known.get("ServerVersion") or known.get("host")):
+        errors = known.get("ServerErrors") or [last_line(done.stderr)]  # older clients; newer ones
+        raise LaunchFailed(_unanswered(program, str(errors[0])))
+    return known
 
 
 def _unanswered(program: str, why: str) -> str:

@@ -122,11 +122,17 @@ def test_without_an_engine_the_fix_is_told(tmp_path: Path) -> None:
     assert "Start its daemon" in said
     # An older client tells all it can without its daemon, and its status is 0.
     silent = json.dumps({"ServerVersion": "", "ServerErrors": ["refused"]})
-    assert "Start its daemon" in refused(program(tmp_path, f"echo '{silent}'"))
+    assert "(refused). Start its daemon" in refused(program(tmp_path, f"echo '{silent}'"))
     assert "Start its daemon" in refused(program(tmp_path, "echo no JSON"))
 
 
-@pytest.mark.parametrize("image", ["", "--privileged", "-v", "a b", "a\n", "modeltap:x y"])
+@pytest.mark.parametrize(
+    "image",
+    [
+        *("", "--privileged", "-v", "a b", "a\n", "modeltap:x y", "Upper", "a@sha256:ab", "a:b:c"),
+        *("dir:/etc", "oci:images", "docker-archive:/x.tar", "docker://a", "containers-storage:a"),
+    ],
+)
 def test_what_is_no_reference_reaches_no_engine(tmp_path: Path, image: str) -> None:
     mark = tmp_path / "mark"
     assert "no reference" in refused(program(tmp_path, f"touch {mark}"), image)
@@ -135,7 +141,15 @@ def test_what_is_no_reference_reaches_no_engine(tmp_path: Path, image: str) -> N
 
 def test_an_engine_that_answers_is_given(tmp_path: Path) -> None:
     path = program(tmp_path, """echo '{"ServerVersion": "28", "SecurityOptions": null}'""")
-    engine = Containers(path, Limits(1, 2)).engine("my/monitor@sha256:ab")
+    for image in (
+        "nginx",
+        "docker:24",
+        "my/monitor@sha256:" + "ab" * 32,
+        "registry.example.com:5000/a/b_c:V1.2-x",
+        "156813124566.dkr.ecr.us-east-1.amazonaws.com/my-monitor:latest",
+        "localhost/modeltap-test:1",
+    ):
+        engine = Containers(path, Limits(1, 2)).engine(image)
     assert (engine.program, engine.rootless, engine.limits) == (path, False, Limits(1, 2))
 
 
