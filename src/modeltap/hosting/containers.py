@@ -143,6 +143,7 @@ def run(
         f"--name={name}",
         "--pull=never",  # it is there, and `pull` tells better why not
         "--log-driver=none",  # what it prints is kept by us
+        "--stop-timeout=0",  # for `removal`: Podman would wait once more; the shim has waited
         f"--user={engine.user}",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",

@@ -36,6 +36,7 @@ def test_a_container_has_opt_ml_and_no_right_to_spare() -> None:
         "--name=name",
         "--pull=never",
         "--log-driver=none",
+        "--stop-timeout=0",
         "--user=1000:1000",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
