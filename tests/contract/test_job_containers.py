@@ -248,7 +248,8 @@ def test_the_end_of_the_house_is_the_end_of_its_containers(bench: Bench) -> None
 
 def test_what_a_killed_shim_leaves_is_removed_by_who_clears_its_folder(bench: Bench) -> None:
     async def scenario() -> None:
-        launcher = await bench.start("/bin/sh", "-c", "echo on; sleep 60")
+        words = ["x" * 256] * 300  # more than any request has
+        launcher = await bench.start("/bin/sh", "-c", "echo on; sleep 60", *words)
         await until_said(bench, "on")
         os.kill(int((bench.folder / "jobs" / JOB / "lock").read_text()), signal.SIGKILL)
         await until_not(launcher, Stand.RUNNING)

@@ -36,6 +36,8 @@ from modeltap_worker.jobspec import Cause, Exit, JobSpec
 ML_ROOT = containers.ML_ROOT
 ML_ROOT_VARIABLE = containers.ML_ROOT_VARIABLE
 PROBE_SECONDS_MAX = 20.0
+SPEC_BYTES_MAX = 1024 * 1024
+"""200 words of 256 characters, each written as `\\uXXXX` at most."""
 VARIABLES = "variables"
 """A container's `--env-file`, in the job's folder."""
 
@@ -188,7 +190,7 @@ class JobLauncher:
         folder = self._folder(job)
         if self.stand(job) is Stand.LOST:
             with suppress(OSError, ValueError, TypeError):  # no spec: no container
-                spec = JobSpec.decode(read(folder / jobspec.SPEC))
+                spec = JobSpec.decode(read(folder / jobspec.SPEC, SPEC_BYTES_MAX))
                 await asyncio.to_thread(remove, spec)
 
     def _folder(self, job: str) -> Path:
