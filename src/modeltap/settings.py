@@ -138,6 +138,21 @@ class Settings(BaseSettings):
     processing_jobs_max: int = Field(
         20, description="processing jobs that run at once; one more is refused", ge=1
     )
+    job_commands: str = Field(
+        "",
+        description="programs of this machine that jobs may name as images, or folders of them: "
+        "absolute paths, parted by colons",
+    )
+    container_program: str = Field(
+        "docker",
+        description="docker or podman, for the images of jobs that are not known; empty: none",
+    )
+    container_memory_bytes_max: int = Field(
+        0, description="memory of a job's container, bytes; 0: all there is", ge=0
+    )
+    container_cpus_max: float = Field(
+        0.0, description="processors of a job's container; 0: all there are", ge=0
+    )
     monitor_memory_bytes_max: int = Field(
         2048 * MIB,
         description="memory of an analysis, bytes; beyond half of it, files are sketched",
@@ -236,6 +251,18 @@ class Settings(BaseSettings):
     @property
     def webhook_key(self) -> bytes:
         return webhook_key(self.webhook_secret)
+
+    @field_validator("job_commands")
+    @classmethod
+    def _are_absolute(cls, value: str) -> str:
+        if any(path and not path.startswith("/") for path in value.split(":")):
+            raise ValueError("every path must be absolute, as /usr/local/bin/my-monitor is")
+        return value
+
+    @property
+    def commands(self) -> tuple[Path, ...]:
+        """Give the programs, and the folders of programs, that jobs may name as images."""
+        return tuple(Path(path) for path in self.job_commands.split(":") if path)
 
     @property
     def partition(self) -> Partition:

@@ -7,7 +7,7 @@ group of its own, ends when the shim is killed, and yields the processors to who
 SIGTERM to the shim is passed on once, as is the end of `seconds_max`; who has not ended after
 `stop_seconds_max` is killed. When the program has ended, what it started and left is killed, as
 with a container, before `exit` is written. All of that needs no control: one that dies meanwhile
-finds `exit` when it comes again.
+finds `exit` when it comes again. Where the program stands for a container, that is removed with it.
 """
 
 import ctypes
@@ -16,6 +16,7 @@ import os
 import resource
 import select
 import signal
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -30,8 +31,10 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 NICENESS = 10
 LEFT_SECONDS_MAX = 10.0
 """For what is left of a program to be gone after SIGKILL: more only if it hangs in the kernel."""
+REMOVAL_SECONDS_MAX = 60.0
 _POLL_SECONDS = 0.02
 _UNSTARTED_STATUS = 127
+_SIGNALS_FROM = 128
 
 
 def main() -> int:
@@ -49,6 +52,7 @@ def main() -> int:
         ended = Exit(_UNSTARTED_STATUS, Cause.UNSTARTED, error)
     else:
         ended = _Watch(program, spec, life, signals).run()
+        remove(spec)
         _kill_what_is_left()
     _write(path.with_name(jobspec.EXIT), ended.encode())
     return 0
@@ -138,9 +142,11 @@ class _Watch:
             elif time.monotonic() >= time_at:
                 self._end(Cause.TIME, self.spec.stop_seconds_max)
             if time.monotonic() >= self.kill_at:
+                remove(self.spec)  # first: the program would die without it
                 _signalled(os.killpg, self.program, signal.SIGKILL)
                 self.kill_at = math.inf
-        return Exit(status, self.cause)
+        in_container = self.spec.removal and status > _SIGNALS_FROM
+        return Exit(_SIGNALS_FROM - status if in_container else status, self.cause)
 
     def _wait(self, until: float) -> bool:
         """Wait for a signal, a deadline or the end of the house; tell whether the house stands."""
@@ -170,6 +176,20 @@ def _reap(program: int) -> int | None:
             return os.waitstatus_to_exitcode(status)
         if pid == 0:
             return None
+
+
+def remove(spec: JobSpec) -> None:
+    """Remove the container that a program stands for, if it does; again is as well as once."""
+    if spec.removal:
+        with suppress(OSError, subprocess.TimeoutExpired):
+            subprocess.run(
+                spec.removal,
+                env=spec.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                timeout=REMOVAL_SECONDS_MAX,
+            )
 
 
 def _kill_what_is_left() -> None:

@@ -32,6 +32,9 @@ class JobSpec:
     private: bool  # `ml/` is to be `/opt/ml` (`namespace`)
     seconds_max: float  # that the program may run
     stop_seconds_max: float  # from SIGTERM to SIGKILL
+    removal: tuple[str, ...] = ()
+    """For a program that stands for a container: what removes that, whether it runs or has ended;
+    the program's statuses above 128 are then signals in the container."""
 
     def encode(self) -> str:
         return json.dumps(asdict(self), indent=1)
@@ -39,7 +42,8 @@ class JobSpec:
     @classmethod
     def decode(cls, text: str) -> "JobSpec":
         fields = json.loads(text)
-        return cls(**{**fields, "command": tuple(fields["command"])})
+        words = {name: tuple(fields.get(name, ())) for name in ("command", "removal")}
+        return cls(**{**fields, **words})
 
 
 class Cause(StrEnum):

@@ -48,13 +48,18 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "or give the schedule a preprocessor script that reads it, then " + RUN,
     ),
     (
+        r"Job inputs had no data: no transform job of the window captured to (?P<at>\S+)\.(?: |$)",
+        "No batch transform that began in {window} captured to {at}: none ran then, or none had "
+        "that address in its DataCaptureConfig; once there is one, " + RUN,
+    ),
+    (
         r"Job inputs had no data",
         "Of the records that the run was given none is from {window}: check the offsets of the "
         "schedule's window, and whether {endpoint} was called then; after that, " + RUN,
     ),
     (
         r"The captured records could not be listed(?: at (?P<at>\S+))?: (?P<why>.*?)\.(?: |$)",
-        "The bucket of {endpoint}'s captured records refused or did not answer ({why}): check that "
+        "The bucket of the captured records refused or did not answer ({why}): check that "
         "it is there, and the settings of its store, then " + RUN,
     ),
     # ------------------------------------------------------------ of what the schedule names
@@ -189,7 +194,23 @@ CAUSES: tuple[tuple[str, str], ...] = (
         "reached (" + LOG + "), then " + RUN,
     ),
     (
-        r"modeltap does not know the image (?P<name>\S+)\. |The image (?P<other>\S+) is scikit",
+        r"Jobs may not run the program (?P<name>\S+): the setting",
+        "Jobs may not run the program {name}: whoever runs modeltap adds it to the setting "
+        "job_commands and starts modeltap again, then " + RUN,
+    ),
+    (
+        r"There is no program (?P<name>\S+) on this machine"
+        r"|(?P<other>\S+) cannot be run by the user that runs modeltap",
+        "The program {name}{other} is not there, or may not be run: install it, let modeltap's "
+        "user run it, then " + RUN,
+    ),
+    (
+        r"The image (?P<name>\S+) could not be pulled: (?P<why>.*) Check",
+        "The image {name} could not be pulled ({why}): mend its name, or let the container engine "
+        "reach its registry, then " + RUN,
+    ),
+    (
+        r"modeltap does not know the image (?P<name>\S+), |The image (?P<other>\S+) is scikit",
         "The image {name}{other} cannot be run here: update the schedule with one that can, such "
         "as …/sagemaker-model-monitor-analyzer, then " + RUN,
     ),

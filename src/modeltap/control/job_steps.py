@@ -23,10 +23,11 @@ from modeltap.control.jobs import MESSAGE_BYTES_MAX, Job, JobEvent, Outcome, out
 from modeltap.control.launching import Ensure
 from modeltap.control.metric_files import MetricFiles
 from modeltap.control.patience import Patience
-from modeltap.control.staging import Staging, Stores
+from modeltap.control.staging import Staging, Stores, Tell
 from modeltap.errors import LaunchFailed
+from modeltap.hosting.containers import Container, pull
 from modeltap.hosting.guests import read_bytes
-from modeltap.hosting.job_images import JobImage, resolve_for_job
+from modeltap.hosting.job_images import JobImage, JobImages
 from modeltap.hosting.jobs import JobLauncher, JobOrder, Stand
 from modeltap.logbook import Logbook
 from modeltap.nouns import PROCESSING_LOG_GROUP
@@ -60,6 +61,7 @@ class JobSteps:
         stores: Stores,
         logbook: Logbook,
         metrics: MetricFiles,
+        images: JobImages,
         clock: Clock,
         *,
         region: str,
@@ -76,6 +78,7 @@ class JobSteps:
         self._deliveries: dict[str, Delivery] = {}
         self._logbook = logbook
         self._metrics = metrics
+        self._images = images
         self._clock = clock
         self._analyzer = analyzer
 
@@ -90,30 +93,42 @@ class JobSteps:
 
     async def _prepare(self, job: Job) -> None:
         tell = partial(self.tell, job)
-        image = resolve_for_job(job.image)
+        app = job.spec["AppSpecification"]
+        entrypoint = app.get("ContainerEntrypoint", ())
+        image = await asyncio.to_thread(self._images.resolve, job.image, entrypoint)
         ml = await self._launcher.furnish(job.name)
         await asyncio.to_thread(_write_config, job, ml)
         await self._staging.stage(job, ml, tell)  # first: what is missing is told in seconds
-        python = Path(sys.executable)
-        if image.environment is not None:
-            python = await self._ensure(image.environment, tell)
+        programs = await self._programs(job, image, tell)
         for output in outputs_of(job, ml):
             output.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        order = self._order(job, image, python)
-        tell(f"starting {order.command[0]}")  # the rest may hold what is nobody's to read
-        await self._launcher.start(order)
+        # The rest of the words may hold what is nobody's to read.
+        tell(f"starting {f'a container of {job.image}' if image.engine else image.entrypoint[0]}")
+        await self._launcher.start(self._order(job, image, programs))
 
-    def _order(self, job: Job, image: JobImage, python: Path) -> JobOrder:
-        app = job.spec["AppSpecification"]
-        entrypoint = app.get("ContainerEntrypoint") or image.entrypoint
-        ours = {} if image.environment else {**self._analyzer, JOB_VARIABLE: job.name}
+    async def _programs(self, job: Job, image: JobImage, tell: Tell) -> Path:
+        """Have an image on this machine; give the folder in which its programs are."""
+        if image.engine is not None:
+            await pull(image.engine, job.image, tell)
+        if image.environment is not None:
+            return (await self._ensure(image.environment, tell)).parent
+        return (image.program or Path(sys.executable)).parent
+
+    def _order(self, job: Job, image: JobImage, programs: Path) -> JobOrder:
+        arguments = tuple(job.spec["AppSpecification"].get("ContainerArguments", ()))
+        ours = {**self._analyzer, JOB_VARIABLE: job.name} if image.is_built_in else {}
+        container = None
+        if image.engine is not None:
+            isolated = job.spec.get("NetworkConfig", {}).get("EnableNetworkIsolation", False)
+            container = Container(image.engine, job.image, image.entrypoint, isolated)
         return JobOrder(
             job=job.name,
-            command=(*entrypoint, *app.get("ContainerArguments", ())),
+            command=arguments if container else (*image.entrypoint, *arguments),
             environment=image.variables() | job.spec.get("Environment", {}) | ours,
-            programs=python.parent,
+            programs=programs,
             log=self._logbook.path(PROCESSING_LOG_GROUP, job.log_stream),
             seconds_max=float(job.seconds_max),
+            container=container,
         )
 
     async def attend(self, job: Job) -> None:
@@ -154,6 +169,7 @@ class JobSteps:
             return outcome(job, None, stand)
         await self._note_start(job)
         ended = self._launcher.exit(job.name) if stand is Stand.ENDED else None
+        await self._launcher.bury(job.name)  # nothing may write to the outputs any more
         try:
             message = await asyncio.to_thread(_message, self._launcher.ml(job.name))
             undelivered = await self._delivery(job).complete()

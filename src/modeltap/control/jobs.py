@@ -204,7 +204,8 @@ def _judged(job: Job, ended: Exit | None, stand: Stand) -> tuple[JobEvent, str |
             return JobEvent.FAILED, (
                 f"ClientError: The job's program could not be started: {ended.error}. Check "
                 "AppSpecification.ContainerEntrypoint: a command that the image or this machine "
-                "has, or a path under /opt/ml."
+                "has, or a path under /opt/ml; and that a script's first line (#!) names an "
+                "interpreter that is there."
             )
         case Cause.ITSELF:
             return _by_status(job, ended.status)

@@ -10,15 +10,15 @@ from collections.abc import Iterable, Mapping
 from pathlib import PurePosixPath
 
 from modeltap.errors import LaunchFailed, StoreRefused, ValidationException
-from modeltap.hosting.job_images import resolve_for_job
+from modeltap.hosting.job_images import JobImages
 from modeltap.hosting.jobs import ML_ROOT
 from modeltap.nouns import Document
 from modeltap.objects.remote import split_uri
 
 
-def check_processing_job(params: Document) -> None:
+def check_processing_job(params: Document, images: JobImages) -> None:
     """Raise `ValidationException` for the first thing that is not served."""
-    check_program(params["AppSpecification"], params.get("Environment", {}))
+    check_program(params["AppSpecification"], params.get("Environment", {}), images)
     inputs = params.get("ProcessingInputs", [])
     for number, given in enumerate(inputs, start=1):
         _check_input(given, f"ProcessingInputs[{number}]")
@@ -30,13 +30,14 @@ def check_processing_job(params: Document) -> None:
     _check_names(names, "ProcessingOutputConfig.Outputs", "OutputName")
 
 
-def check_program(app: Document, environment: Mapping[str, str]) -> None:
+def check_program(app: Document, environment: Mapping[str, str], images: JobImages) -> None:
     """Refuse an image that is not known, and what no command line or environment can hold."""
     try:
-        image = resolve_for_job(app["ImageUri"])
+        image = images.resolve(app["ImageUri"], app.get("ContainerEntrypoint", ()))
     except LaunchFailed as error:
-        raise ValidationException(f"AppSpecification.ImageUri: {error}") from error
-    if not app.get("ContainerEntrypoint") and not image.entrypoint:
+        at = "AppSpecification" if app.get("ContainerEntrypoint") else "AppSpecification.ImageUri"
+        raise ValidationException(f"{at}: {error}") from error
+    if not image.entrypoint and image.engine is None:
         raise ValidationException(
             f"The image {app['ImageUri']} has no entrypoint of its own: "
             "AppSpecification.ContainerEntrypoint must say what runs, as in "
@@ -48,6 +49,11 @@ def check_program(app: Document, environment: Mapping[str, str]) -> None:
     for key, value in environment.items():
         if "\0" in key + value or "=" in key:
             raise ValidationException(f"Environment: {key!r} is no variable that can be set.")
+        if image.engine is not None and ("\n" in value or "\r" in value):
+            raise ValidationException(
+                f"Environment: the value of {key!r} has a line break, which cannot be given to a "
+                "container. Encode it, or give it by an input."
+            )
 
 
 def _check_input(given: Document, at: str) -> None:

@@ -23,24 +23,28 @@ from modeltap.errors import ResourceLimitExceeded, StaleVersion, ValidationExcep
 from modeltap.front.app import Call, Operation
 from modeltap.front.job_refusals import check_processing_job
 from modeltap.front.kinds import PROCESSING_JOB, TRANSFORM_JOB, Kind, Resources
+from modeltap.hosting.job_images import JobImages
 from modeltap.nouns import Document
 
 
 class Jobs:
     """The operations with a will of their own; Describe and List are as of any kind."""
 
-    def __init__(self, resources: Resources, wake: Callable[[], None], jobs_max: int) -> None:
+    def __init__(
+        self, resources: Resources, wake: Callable[[], None], jobs_max: int, images: JobImages
+    ) -> None:
         """`wake` is called, on the loop, after jobs are written."""
         self._resources = resources
         self._wake = wake
         self._jobs_max = jobs_max
+        self._images = images
         self._asking = Lock()
 
     def operations(self) -> dict[str, Operation]:
         return {name: waking(self._wake, partial(each, self)) for name, each in WAKING.items()}
 
     def create_processing_job(self, params: Document) -> Document:
-        check_processing_job(params)
+        check_processing_job(params, self._images)
         name = params["ProcessingJobName"]
         if self._resources.store.get(PROCESSING_JOB.kind, name) is not None:
             raise self._resources.taken(PROCESSING_JOB, name)

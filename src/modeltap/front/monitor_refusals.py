@@ -3,15 +3,16 @@
 from modeltap.control.definitions import BATCH_INPUT, ENDPOINT_INPUT, output_of
 from modeltap.errors import StoreRefused, ValidationException
 from modeltap.front.job_refusals import check_place, check_program
+from modeltap.hosting.job_images import JobImages
 from modeltap.nouns import Document
 from modeltap.objects.remote import split_uri
 
 
-def check_definition(definition: Document) -> None:
+def check_definition(definition: Document, images: JobImages) -> None:
     """Raise `ValidationException` for the first thing that is not served."""
     _check_input(definition["MonitoringInputs"])
     app = definition["MonitoringAppSpecification"]
-    check_program(app, definition.get("Environment", {}))
+    check_program(app, definition.get("Environment", {}), images)
     outputs = definition["MonitoringOutputConfig"]["MonitoringOutputs"]
     if len(outputs) != 1:
         raise ValidationException("MonitoringOutputs: there is exactly one.")

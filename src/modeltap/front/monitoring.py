@@ -40,6 +40,7 @@ from modeltap.front.kinds import (
     unknown,
 )
 from modeltap.front.monitor_refusals import check_definition, check_runtime
+from modeltap.hosting.job_images import JobImages
 from modeltap.nouns import Document
 from modeltap.state.alerts import added, removed
 from modeltap.state.executions import Execution, ExecutionQuery, Span
@@ -49,12 +50,17 @@ class Monitoring:
     """List of schedules, and Describe, List and Delete of definitions, are as of any kind."""
 
     def __init__(
-        self, resources: Resources, schedules: Schedules, wake: Callable[[], None]
+        self,
+        resources: Resources,
+        schedules: Schedules,
+        wake: Callable[[], None],
+        images: JobImages,
     ) -> None:
         """`wake` is called, on the loop, after schedules are written."""
         self._resources = resources
         self._schedules = schedules
         self._wake = wake
+        self._images = images
 
     def operations(self) -> dict[str, Operation]:
         return {name: partial(self._call, function) for name, function in OPERATIONS.items()}
@@ -70,7 +76,7 @@ class Monitoring:
 
     def create_definition(self, params: Document) -> Document:
         definition = inline(params)
-        check_definition(definition)
+        check_definition(definition, self._images)
         _check_timing({}, definition)
         endpoint = endpoint_of(definition)
         status = {"EndpointName": endpoint} if endpoint else {}
@@ -147,7 +153,7 @@ class Monitoring:
         if definition is None:
             name = config["MonitoringJobDefinitionName"]
             raise unknown(DATA_QUALITY, self._resources.partition.arn(DATA_QUALITY.kind, name))
-        check_definition(definition)
+        check_definition(definition, self._images)
         _check_timing(config, definition)
         if endpoint := endpoint_of(definition):
             self._check_endpoint(endpoint)

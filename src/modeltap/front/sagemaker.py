@@ -58,6 +58,7 @@ from modeltap.front.refusals import (
 )
 from modeltap.front.transforms import WAKING as TRANSFORMS
 from modeltap.front.transforms import Transforms
+from modeltap.hosting.job_images import JobImages
 from modeltap.nouns import Document, Durability, HttpResponse, Partition
 from modeltap.state.store import Resource, Store
 from modeltap.wire.catalog import service
@@ -80,6 +81,7 @@ def sagemaker_service(
     schedules: Schedules,
     wake_transforms: Callable[[], None],
     stopped: Stopped,
+    images: JobImages,
     *,
     instances_max: int,
     jobs_max: int,
@@ -95,8 +97,8 @@ def sagemaker_service(
     model = service("sagemaker")
     resources = Resources(store, clock, partition, model)
     sagemaker = _SageMaker(resources, exists, wake, stopped, instances_max, durability)
-    jobs = Jobs(resources, wake_jobs, jobs_max)
-    monitoring = Monitoring(resources, schedules, wake_schedules)
+    jobs = Jobs(resources, wake_jobs, jobs_max, images)
+    monitoring = Monitoring(resources, schedules, wake_schedules, images)
     transforms = Transforms(resources, wake_transforms, instances_max)
     alerts = MonitoringAlerts(resources, schedules.alerts)
     operations = sagemaker.operations() | jobs.operations()

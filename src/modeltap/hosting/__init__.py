@@ -5,7 +5,9 @@
     artifacts     model.tar.gz → files, written by rules that no archive can bend
     launcher      the port `Launcher`, and what crosses it
     processes     instances as local processes: launch, adopt, probe, stop
-    job_images    a job's image URI → environment, and the program that is its entrypoint
+    job_images    a job's image URI → where its program is found, and what runs
+    commands      programs of this machine that jobs may name as images
+    containers    a container engine, asked and told by its program
     jobs          jobs as local processes: furnish, start, stand, end
     guests        what every guest process has in common
 

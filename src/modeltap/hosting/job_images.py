@@ -1,21 +1,25 @@
-"""What a job's image URI stands for: an environment, and the program that is its entrypoint.
+"""What a job's image URI stands for: where its program is found, and what runs (decision 0013).
 
-Three kinds, told by repository and tag as with models (`images`): the built-in analyzer, which is a
-program of our own installation; scikit-learn's images; and the model images, which run scripts as
-well. The framework images have no entrypoint of their own: the request's `ContainerEntrypoint` says
-what runs (`SKLearnProcessor`: `python3 /opt/ml/processing/input/code/x.py`).
+Three kinds are told by repository and tag as with models (`images`): the built-in analyzer, which
+is a program of our own installation; scikit-learn's images; and the model images, which run scripts
+as well. The framework images have no entrypoint of their own: the request's `ContainerEntrypoint`
+says what runs (`SKLearnProcessor`: `python3 /opt/ml/processing/input/code/x.py`). Two kinds are a
+user's own: a program of this machine (`commands`), and any other image, in a container
+(`containers`).
 
 scikit-learn's versions are those of AWS's `sagemaker-scikit-learn-container`, tag by tag; NumPy,
 SciPy and pandas are the newest that each of them still works with.
 """
 
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import modeltap
 from modeltap.errors import LaunchFailed
+from modeltap.hosting.commands import COMMAND, SCHEME, Commands
+from modeltap.hosting.containers import Containers, Engine
 from modeltap.hosting.images import KNOWN, Image, repository_and_tag, resolve
 
 ANALYZER = "sagemaker-model-monitor-analyzer"
@@ -32,26 +36,61 @@ KNOWN_FOR_JOBS: tuple[str, ...] = (ANALYZER, *(f"{SKLEARN}:{tag}" for tag in _SK
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
-    """An image as a job's: where its program is found, and what runs if the request does not say.
+    """An image as a job's. At most one of `environment`, `program` and `engine` is given.
 
-    Without an environment it is our own Python that runs, with modeltap in reach.
+    Without one it is the built-in analyzer: our own Python, with modeltap in reach.
     """
 
-    environment: Image | None
-    entrypoint: tuple[str, ...] = ()
+    environment: Image | None = None
+    program: Path | None = None  # of this machine
+    engine: Engine | None = None  # in whose container it runs
+    entrypoint: tuple[str, ...] = ()  # what runs, whether the request or the image says so
+
+    @property
+    def is_built_in(self) -> bool:
+        return not (self.environment or self.program or self.engine)
 
     def variables(self) -> dict[str, str]:
         """Give the variables that the image itself sets."""
-        if self.environment is not None:
-            return {}
-        return {"PYTHONPATH": str(Path(modeltap.__file__).parents[1])}
+        return {"PYTHONPATH": str(Path(modeltap.__file__).parents[1])} if self.is_built_in else {}
 
 
-def resolve_for_job(uri: str) -> JobImage:
-    """Look the image URI of a job up. Raise `LaunchFailed`, naming the known images."""
+class JobImages:
+    """Looks images up."""
+
+    def __init__(self, commands: Commands, containers: Containers) -> None:
+        self._commands = commands
+        self._containers = containers
+
+    def resolve(self, uri: str, entrypoint: Sequence[str] = ()) -> JobImage:
+        """Tell what runs for an image URI and a `ContainerEntrypoint`. It may ask the engine.
+
+        Raise `LaunchFailed`; for an unknown image it names the known ones, and both other ways.
+        """
+        if uri.startswith(SCHEME):
+            program = self._commands.program(uri)
+            if entrypoint:  # it runs instead of the program, by the same rule
+                program = self._commands.checked(entrypoint[0])
+            return JobImage(program=program, entrypoint=(str(program), *entrypoint[1:]))
+        image = _known(uri) or JobImage(engine=self._engine(uri))
+        return replace(image, entrypoint=tuple(entrypoint) or image.entrypoint)
+
+    def _engine(self, uri: str) -> Engine:
+        try:
+            return self._containers.engine(uri)
+        except LaunchFailed as error:
+            raise LaunchFailed(
+                f"modeltap does not know the image {uri}, and cannot run it in a container: {error}"
+                f" A program of this machine is {COMMAND}/path/of/program. The images that "
+                f"modeltap's jobs run without a container: {', '.join(KNOWN_FOR_JOBS)} (any "
+                "account and region)."
+            ) from error
+
+
+def _known(uri: str) -> JobImage | None:
     repository, tag = repository_and_tag(uri)
     if repository == ANALYZER:
-        return JobImage(None, (sys.executable, "-P", "-m", "modeltap.monitor"))
+        return JobImage(entrypoint=(sys.executable, "-P", "-m", "modeltap.monitor"))
     name = f"{repository}:{tag}"
     if repository == SKLEARN and tag in _GONE:
         raise LaunchFailed(
@@ -63,9 +102,4 @@ def resolve_for_job(uri: str) -> JobImage:
         version = _SKLEARN[tag]
         pins = (f"scikit-learn=={version}", *_BESIDE)
         return JobImage(Image(name, "sklearn", version, pins))
-    if name in KNOWN:
-        return JobImage(resolve(uri))
-    raise LaunchFailed(
-        f"modeltap does not know the image {uri}. Its jobs run: {', '.join(KNOWN_FOR_JOBS)} "
-        "(any account and region). Create the job with one of these."
-    )
+    return JobImage(resolve(uri)) if name in KNOWN else None

@@ -5,7 +5,8 @@ control, and a new control reads from the folder how it stands. Unlike an instan
 that knows nothing of us and believes to be in a container, so `/opt/ml` is made true for it: by a
 private view of the file system where the kernel allows one, which `probe` finds out once; else
 `/opt/ml` is replaced, in the arguments and in the values of variables, by where it really is. In
-both cases the variable `MODELTAP_ML_ROOT` tells where that is.
+both cases the variable `MODELTAP_ML_ROOT` tells where that is. A job in a container has it by a
+mount, and a program in its shim that stands for the container (`containers`).
 
 The folder's name is the job's: AWS's pattern for it has letters, digits and hyphens alone.
 """
@@ -24,14 +25,21 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
+from modeltap.hosting import containers
+from modeltap.hosting.containers import Container
 from modeltap.hosting.guests import ANNEX, holder, is_locked, lay_annex, read, start
 from modeltap.telemetry import Event, emit
 from modeltap_worker import jobspec, namespace
+from modeltap_worker.job import remove
 from modeltap_worker.jobspec import Cause, Exit, JobSpec
 
-ML_ROOT = "/opt/ml"
-ML_ROOT_VARIABLE = "MODELTAP_ML_ROOT"
+ML_ROOT = containers.ML_ROOT
+ML_ROOT_VARIABLE = containers.ML_ROOT_VARIABLE
 PROBE_SECONDS_MAX = 20.0
+SPEC_BYTES_MAX = 1024 * 1024
+"""200 words of 256 characters, each written as `\\uXXXX` at most."""
+VARIABLES = "variables"
+"""A container's `--env-file`, in the job's folder."""
 
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,62}")
 _ML_PATH = re.compile(r"(?<![\w./-])/opt/ml(?=/|$|[^\w./-])")
@@ -52,11 +60,12 @@ class JobOrder:
     """One program to be run in a job's folder, as the job's request names its paths."""
 
     job: str
-    command: tuple[str, ...]
+    command: tuple[str, ...]  # in a container: what its entrypoint is given
     environment: Mapping[str, str]
     programs: Path  # folder in which commands are looked for first: `python3` is the image's
     log: Path
     seconds_max: float
+    container: Container | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +145,9 @@ class JobLauncher:
         folder = self._folder(order.job)
         spec = folder / jobspec.SPEC
         spec.write_text(_spec(folder, order, private, self._stop_seconds_max).encode())
+        if order.container is not None:
+            text = containers.variables_file(order.environment, order.container.engine)
+            (folder / VARIABLES).write_text(text)
         lock = os.open(folder / jobspec.LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)  # the shim's from its first moment
@@ -169,8 +181,17 @@ class JobLauncher:
 
     async def clear(self, job: str) -> None:
         """Remove what a job that does not run has left. Idempotent."""
+        await self.bury(job)
         # What a program made unremovable is tried again with the next turn.
         await asyncio.to_thread(shutil.rmtree, self._folder(job), ignore_errors=True)
+
+    async def bury(self, job: str) -> None:
+        """Remove the container that a lost job has left running, if it has one. Idempotent."""
+        folder = self._folder(job)
+        if self.stand(job) is Stand.LOST:
+            with suppress(OSError, ValueError, TypeError):  # no spec: no container
+                spec = JobSpec.decode(read(folder / jobspec.SPEC, SPEC_BYTES_MAX))
+                await asyncio.to_thread(remove, spec)
 
     def _folder(self, job: str) -> Path:
         if not _ID.fullmatch(job):
@@ -179,6 +200,8 @@ class JobLauncher:
 
 
 def _spec(folder: Path, order: JobOrder, private: bool, stop_seconds_max: float) -> JobSpec:
+    if order.container is not None:
+        return _contained(folder, order, order.container, stop_seconds_max)
     root = ML_ROOT if private else str(folder / jobspec.ML)
     given = {name: placed(value, root) for name, value in order.environment.items()}
     return JobSpec(
@@ -187,6 +210,20 @@ def _spec(folder: Path, order: JobOrder, private: bool, stop_seconds_max: float)
         private=private,
         seconds_max=order.seconds_max,
         stop_seconds_max=stop_seconds_max,
+    )
+
+
+def _contained(
+    folder: Path, order: JobOrder, container: Container, stop_seconds_max: float
+) -> JobSpec:
+    name, ml = containers.name_of(folder), folder / jobspec.ML
+    return JobSpec(
+        command=containers.run(container, name, ml, folder / VARIABLES, order.command),
+        environment=containers.engine_variables(),
+        private=False,
+        seconds_max=order.seconds_max,
+        stop_seconds_max=stop_seconds_max,
+        removal=containers.removal(container.engine, name),
     )
 
 

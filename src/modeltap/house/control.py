@@ -49,9 +49,11 @@ from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
 from modeltap.gateway import accept
 from modeltap.gateway.asgi import UvicornProtocol
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
 from modeltap.hosting.environments import Environments, Progress
 from modeltap.hosting.images import Image
-from modeltap.hosting.job_images import KNOWN_FOR_JOBS
+from modeltap.hosting.job_images import KNOWN_FOR_JOBS, JobImages
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.hosting.launcher import Launcher
 from modeltap.hosting.processes import ProcessLauncher
@@ -59,6 +61,7 @@ from modeltap.house.process import Process, Tasks
 from modeltap.link.post import Post
 from modeltap.logbook import Logbook
 from modeltap.objects.remote import Stores
+from modeltap.settings import Settings
 from modeltap.state.alarms import Alarms
 from modeltap.state.executions import SILENT
 from modeltap.state.outbox import Outbox
@@ -87,7 +90,8 @@ async def serve(process: Process) -> None:
     publisher = Publisher(layout.routing, layout.gateways, clock)
     reconciler = _reconciler(process, store, stores, ensure, publisher, logbook, tasks)
     points, alarms = Points(store), Alarms(store)
-    jobs = _jobs(process, store, stores, ensure, logbook, points, tasks)
+    images = _images(settings)
+    jobs = _jobs(process, store, stores, ensure, logbook, points, images, tasks)
     beat = MetricBeat(points, alarms, clock, settings.metrics_retention_days)
     transforms = _transforms(process, store, stores, ensure, logbook, tasks)
     inventory = Inventory(SpoolFolder(layout.spool, SystemDisk()))
@@ -106,6 +110,7 @@ async def serve(process: Process) -> None:
             schedules,
             transforms.wake,
             partial(stopped, rings),
+            images,
             instances_max=settings.instances_max,
             jobs_max=settings.processing_jobs_max,
             durability=settings.capture_durability,
@@ -258,6 +263,7 @@ def _jobs(
     ensure: Ensure,
     logbook: Logbook,
     points: Points,
+    images: JobImages,
     tasks: Tasks,
 ) -> JobLoop:
     settings, clock = process.settings, process.clock
@@ -274,6 +280,7 @@ def _jobs(
         stores.at,
         logbook,
         MetricFiles(points, clock),
+        images,
         clock,
         region=settings.region,
         patience_seconds=settings.startup_seconds_max,
@@ -304,6 +311,12 @@ def _webhooks(process: Process, store: Store) -> list[Webhook]:
         return []
     post, key = Post(settings.webhook_url, clock), settings.webhook_key
     return [Webhook(Outbox(store), post, key, clock, settings.webhook_attempts_max)]
+
+
+def _images(settings: Settings) -> JobImages:
+    limits = Limits(settings.container_memory_bytes_max, settings.container_cpus_max)
+    containers = Containers(settings.container_program, limits)
+    return JobImages(Commands(settings.commands), containers)
 
 
 def _runs(

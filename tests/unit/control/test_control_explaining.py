@@ -19,7 +19,9 @@ from modeltap.control.jobs import KIND, Job, JobEvent, JobStatus, Outcome, outco
 from modeltap.control.patience import Patience
 from modeltap.control.staging import Staging
 from modeltap.errors import LaunchFailed
-from modeltap.hosting.job_images import resolve_for_job
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
+from modeltap.hosting.job_images import JobImages
 from modeltap.hosting.jobs import Stand
 from modeltap.monitor.job import run
 from modeltap.nouns import Document
@@ -141,9 +143,9 @@ OF_EXECUTIONS: dict[Callable[[World], str], str] = {
     endpoint_gone: "The endpoint Churn was deleted: create it again, or delete the",
     nothing_captured: "The endpoint Churn captures nothing: update it to a config with",
     definition_gone: "The schedule's job definition gone was deleted: update the schedule",
-    unlisted: "The bucket of Churn's captured records refused or did not answer (no answer)",
+    unlisted: "The bucket of the captured records refused or did not answer (no answer)",
     lambda world: unlisted(world, Fault.DENIED): (
-        "The bucket of Churn's captured records refused or did not answer (the store answered 403 "
+        "The bucket of the captured records refused or did not answer (the store answered 403 "
         "AccessDenied)"
     ),
     uncleared: "The folder of the report, s3://bucket/reports/Churn/Hourly/2024/02/29/22, could",
@@ -212,9 +214,20 @@ def test_why_a_job_ended_badly(reason: str) -> None:
     "image", ["1.dkr.ecr.x.amazonaws.com/mine:1", "x/sagemaker-scikit-learn:0.20.0-cpu-py3"]
 )
 def test_an_image_that_cannot_be_run(image: str) -> None:
+    images = JobImages(Commands([]), Containers("no-such-engine", Limits()))
     with pytest.raises(LaunchFailed) as failed:
-        resolve_for_job(image)
+        images.resolve(image)
     assert explain(ended(str(failed.value))).startswith(f"The image {image} cannot be run here")
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_a_program_that_cannot_be_run(tmp_path: Path, allowed: bool) -> None:
+    program = tmp_path / "monitor"
+    with pytest.raises(LaunchFailed) as failed:
+        Commands([program] if allowed else []).checked(str(program))
+    said = explain(ended(str(failed.value)))
+    words = "is not there" if allowed else f"Jobs may not run the program {program}: whoever"
+    assert words in said and str(program) in said
 
 
 class Buckets:

@@ -21,7 +21,10 @@ from modeltap.control.job_states import JobStates
 from modeltap.control.job_steps import JobSteps
 from modeltap.control.jobs import KIND, NEW, Job, JobStatus, stopping
 from modeltap.control.metric_files import BATCH_NAMESPACE, MetricFiles
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
 from modeltap.hosting.images import Image
+from modeltap.hosting.job_images import JobImages
 from modeltap.hosting.jobs import JobLauncher
 from modeltap.logbook import Logbook
 from modeltap.nouns import PROCESSING_LOG_GROUP, Document, Partition
@@ -155,6 +158,7 @@ class Control:
             home.at,
             home.logbook,
             MetricFiles(home.points, clock),
+            JobImages(Commands([home.folder / "programs"]), Containers("", Limits())),
             clock,
             region="us-east-1",
             analyzer={},
@@ -261,6 +265,43 @@ def test_an_image_is_told_by_its_python(home: Home) -> None:
     run(home, "Job")
     assert home.job("Job").status is JobStatus.COMPLETED, home.said()
     assert f"environment of sagemaker-xgboost:3.0-5\nstarting python3\n{sys.prefix}" in home.said()
+
+
+def named(home: Home, text: str) -> tuple[Path, Document]:
+    """Make a program that jobs may name as an image; give its `AppSpecification`, too."""
+    program = home.folder / "programs" / "my-monitor"
+    program.parent.mkdir()
+    program.write_text(text)
+    program.chmod(0o755)
+    return program, {"ImageUri": f"modeltap://command{program}", "ContainerArguments": ["a", "b"]}
+
+
+def test_a_program_of_this_machine_runs_under_the_same_contract(home: Home) -> None:
+    program, app = named(home, '#!/bin/sh\necho "$@" "$PATH" $PYTHONPATH\ncp $FROM/a $TO/b\n')
+    home.create("Job", "", AppSpecification=app)
+    run(home, "Job")
+    assert home.job("Job").status is JobStatus.COMPLETED, home.said()
+    assert home.objects() == {"out/Job/b": b"what came in"}
+    assert f"starting {program}\na b {program.parent}:/usr/local/bin:/usr/bin:/bin\n" in home.said()
+
+
+def test_a_program_that_is_gone_when_its_job_begins_is_told(home: Home) -> None:
+    program, app = named(home, "#!/bin/sh\n")
+    program.unlink()
+    home.create("Job", "", AppSpecification=app)
+    run(home, "Job")
+    job = home.job("Job")
+    assert (job.status, job.started_ns) == (JobStatus.FAILED, None)
+    assert f"There is no program {program}" in (job.failure or "")
+
+
+def test_a_program_without_its_interpreter_is_told(home: Home) -> None:
+    program, app = named(home, "#!/no/such/interpreter\n")
+    home.create("Job", "", AppSpecification=app)
+    run(home, "Job")
+    failure = home.job("Job").failure or ""
+    assert f"No such file or directory: '{program}'" in failure
+    assert "first line (#!) names an interpreter" in failure
 
 
 def test_what_breaks_a_step_fails_its_job_alone(home: Home) -> None:

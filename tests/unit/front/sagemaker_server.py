@@ -23,6 +23,9 @@ from modeltap.front.logs import logs_service
 from modeltap.front.own import own_service
 from modeltap.front.sagemaker import sagemaker_service
 from modeltap.front.sts import sts_service
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
+from modeltap.hosting.job_images import JobImages
 from modeltap.logbook import Logbook
 from modeltap.nouns import CatchUp, Durability, Partition
 from modeltap.state.alarms import Alarms
@@ -35,6 +38,7 @@ PARTITION = Partition("123456789012", "us-east-1")
 ROLE = "ModeltapExecutionRole"
 INSTANCES_MAX = 10
 JOBS_MAX = 3
+ALLOWED = Path("/bin/sh")  # of the programs of this machine, as a job's image
 KEY_ID, SECRET = "AKIAEXAMPLEEXAMPLE00", "secret"
 
 
@@ -95,6 +99,7 @@ def app(world: World) -> AwsApp:
             schedules=world.schedules,
             wake_transforms=world.wake,
             stopped=lambda endpoint: world.stopped.get(endpoint),
+            images=JobImages(Commands([ALLOWED]), Containers("", Limits())),
             instances_max=INSTANCES_MAX,
             jobs_max=JOBS_MAX,
             durability=Durability.BESTEFFORT,

@@ -254,7 +254,23 @@ def test_one_job_too_many_is_refused(world: World, client: Any) -> None:
             {"AppSpecification": {"ImageUri": f"{REGISTRY}/sagemaker-scikit-learn:0.23-1-cpu-py3"}},
             ("no wheel", "1.2-1", "1.4-2"),
         ),
-        ({"AppSpecification": {"ImageUri": "nginx"}}, ("nginx", *KNOWN_FOR_JOBS)),
+        (
+            {"AppSpecification": {"ImageUri": "nginx"}},
+            ("nginx", "container_program", "modeltap://command", *KNOWN_FOR_JOBS),
+        ),
+        (
+            {"AppSpecification": {"ImageUri": "modeltap://command/bin/ls"}},
+            ("AppSpecification.ImageUri", "/bin/ls", "job_commands", "/bin/sh"),
+        ),
+        (
+            {
+                "AppSpecification": {
+                    "ImageUri": "modeltap://command/bin/sh",
+                    "ContainerEntrypoint": ["/bin/ls"],
+                }
+            },
+            ("/bin/ls", "job_commands"),
+        ),
     ],
 )
 def test_what_is_not_served_is_refused_by_its_name(
@@ -262,6 +278,13 @@ def test_what_is_not_served_is_refused_by_its_name(
 ) -> None:
     message = refused(client, **members)
     assert all(word in message for word in words), message
+
+
+def test_a_program_of_this_machine_is_an_image(client: Any) -> None:
+    app = {"ImageUri": "modeltap://command/bin/sh", "ContainerArguments": ["-c", "true"]}
+    create(client, AppSpecification=app)
+    told = client.describe_processing_job(ProcessingJobName="Baseline-Job")
+    assert told["AppSpecification"] == app
 
 
 def test_what_the_program_sees_to_needs_no_address(client: Any) -> None:

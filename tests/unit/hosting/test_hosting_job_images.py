@@ -5,9 +5,12 @@ import sys
 import pytest
 
 from modeltap.errors import LaunchFailed
+from modeltap.hosting.commands import Commands
+from modeltap.hosting.containers import Containers, Limits
 from modeltap.hosting.images import KNOWN, resolve
-from modeltap.hosting.job_images import KNOWN_FOR_JOBS, resolve_for_job
+from modeltap.hosting.job_images import KNOWN_FOR_JOBS, JobImages
 
+IMAGES = JobImages(Commands([]), Containers("", Limits()))
 REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
 
 
@@ -19,14 +22,14 @@ REGISTRY = "683313688378.dkr.ecr.us-east-1.amazonaws.com"
     ],
 )
 def test_the_analyzer_is_our_own_program(uri: str) -> None:
-    image = resolve_for_job(uri)
+    image = IMAGES.resolve(uri)
     assert image.environment is None
     assert image.entrypoint == (sys.executable, "-P", "-m", "modeltap.monitor")
 
 
 @pytest.mark.parametrize(("tag", "version"), [("1.2-1", "1.2.1"), ("1.4-2", "1.4.2")])
 def test_scikit_learn_is_pinned(tag: str, version: str) -> None:
-    image = resolve_for_job(f"{REGISTRY}/sagemaker-scikit-learn:{tag}-cpu-py3")
+    image = IMAGES.resolve(f"{REGISTRY}/sagemaker-scikit-learn:{tag}-cpu-py3")
     assert image.entrypoint == ()
     assert image.environment is not None
     assert image.environment.framework == "sklearn"
@@ -36,7 +39,7 @@ def test_scikit_learn_is_pinned(tag: str, version: str) -> None:
 
 def test_model_images_run_scripts_as_well() -> None:
     for name in KNOWN:
-        assert resolve_for_job(name).environment == resolve(name)
+        assert IMAGES.resolve(name).environment == resolve(name)
 
 
 def test_scikit_learn_hosts_no_model() -> None:
@@ -46,6 +49,6 @@ def test_scikit_learn_hosts_no_model() -> None:
 
 def test_an_unknown_image_names_the_known() -> None:
     with pytest.raises(LaunchFailed) as failed:
-        resolve_for_job("nginx")
+        IMAGES.resolve("nginx")
     assert all(name in str(failed.value) for name in KNOWN_FOR_JOBS)
     assert len(str(failed.value)) <= 1024
