@@ -53,6 +53,7 @@ LINES: Mapping[str, Mapping[str, str]] = {
     },
     "iam": {
         "GetRole": "the execution role",
+        "SimulatePrincipalPolicy": "the execution role may do everything",
     },
     "logs": {
         "DescribeLogGroups": "the log groups of endpoints and jobs",
