@@ -1,7 +1,7 @@
-"""Run in an environment with the SageMaker SDK 3: from a model's archive to the report of a schedule.
+"""Run in an environment with the SageMaker SDK 3: from a model to the report of a schedule.
 
-`sdk3_schedules.py IMAGE MODEL DATASET ROWS`: the archive in S3, a CSV file with a header, a file
-with one row a line to send. The last line that is printed is JSON.
+`sdk3_schedules.py IMAGE MODEL DATASET ROWS`: a model's archive in S3, a CSV file with a header,
+a file with one row a line to send. The last line that is printed is JSON.
 """
 
 import json

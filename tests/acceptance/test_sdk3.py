@@ -53,8 +53,10 @@ def test_from_a_models_archive_to_a_report(server: Server, tmp_path: Path) -> No
     (violation,) = told["violations"]  # the answers are scores, the labels are whole numbers
     assert violation["feature_name"] == "label"
     assert violation["constraint_check_type"] == "data_type_check"
-    assert told["message"] == told["job"] == (
-        "CompletedWithViolations: Job completed successfully with 1 violations."
+    assert (
+        told["message"]
+        == told["job"]
+        == ("CompletedWithViolations: Job completed successfully with 1 violations.")
     )
     day = datetime.now(UTC).strftime("%Y/%m/%d/")
     assert told["destination"].startswith(
