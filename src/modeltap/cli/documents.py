@@ -94,6 +94,7 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "ListParts": "the parts of an upload under way",
         "PutObject": "write an object, with checksums and conditions",
         "UploadPart": "add a part to an upload",
+        "UploadPartCopy": "add a part to an upload, from an object in the embedded buckets",
     },
 }
 """What each operation does, in one line."""
