@@ -7,6 +7,7 @@ from itertools import count
 from typing import Any
 
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.exceptions import ClientError
 from store_process import Store, running
 
@@ -386,6 +387,40 @@ def test_parts_are_listed_replaced_and_completed(client: Any, bucket: str) -> No
     assert got["Body"].read() == bodies[1] + bodies[3]
     assert got["ContentType"] == "text/plain"
     assert "Uploads" not in client.list_multipart_uploads(Bucket=bucket)
+
+
+def test_a_big_object_is_copied_in_parts(client: Any, bucket: str) -> None:
+    """As boto3's `copy` and `aws s3 cp` copy what has more than 8 MiB."""
+    body = noise(2 * PART + 1)
+    client.put_object(Bucket=bucket, Key="from a+b", Body=body)
+    source = {"Bucket": bucket, "Key": "from a+b"}
+    config = TransferConfig(multipart_threshold=PART, multipart_chunksize=PART)
+    client.copy(source, bucket, "to", Config=config)
+    told = client.get_object(Bucket=bucket, Key="to")
+    assert told["Body"].read() == body
+    assert told["ETag"].endswith('-3"')
+
+
+def test_a_part_is_copied_from_what_is_there(client: Any, bucket: str) -> None:
+    client.put_object(Bucket=bucket, Key="from", Body=b"0123456789")
+    key = {"Bucket": bucket, "Key": "to"}
+    place = key | {"UploadId": client.create_multipart_upload(**key)["UploadId"], "PartNumber": 1}
+    source = {"Bucket": bucket, "Key": "from"}
+    for span in ("bytes=3-10", "bytes=5-3", "bytes=3-", "bytes=-3", "3-5"):
+        refused = refusal(client.upload_part_copy, **place, CopySource=source, CopySourceRange=span)
+        assert refused == ("InvalidArgument", 400)
+    gone = source | {"Key": "gone"}
+    assert refusal(client.upload_part_copy, **place, CopySource=gone) == ("NoSuchKey", 404)
+    elsewhere = place | {"UploadId": "none"}
+    assert refusal(client.upload_part_copy, **elsewhere, CopySource=source)[0] == "NoSuchUpload"
+    etag = client.put_object(Bucket=bucket, Key="other", Body=b"other")["ETag"]
+    refused = refusal(client.upload_part_copy, **place, CopySource=source, CopySourceIfMatch=etag)
+    assert refused == ("PreconditionFailed", 412)
+    copied = client.upload_part_copy(**place, CopySource=source, CopySourceRange="bytes=3-5")
+    named = {"Parts": [{"PartNumber": 1, "ETag": copied["CopyPartResult"]["ETag"]}]}
+    place.pop("PartNumber")
+    client.complete_multipart_upload(**place, MultipartUpload=named)
+    assert client.get_object(**key)["Body"].read() == b"345"
 
 
 def test_a_completion_that_is_not_true_is_refused(client: Any, bucket: str) -> None:

@@ -56,6 +56,7 @@ LINES: Mapping[str, Mapping[str, str]] = {
     },
     "iam": {
         "GetRole": "the execution role",
+        "SimulatePrincipalPolicy": "the execution role may do everything",
     },
     "logs": {
         "DescribeLogGroups": "the log groups of endpoints and jobs",
@@ -96,6 +97,7 @@ LINES: Mapping[str, Mapping[str, str]] = {
         "ListParts": "the parts of an upload under way",
         "PutObject": "write an object, with checksums and conditions",
         "UploadPart": "add a part to an upload",
+        "UploadPartCopy": "add a part to an upload, from an object in the embedded buckets",
     },
 }
 """What each operation does, in one line."""

@@ -1,6 +1,6 @@
 """IAM: the one role there is, the execution role named in the settings (contract §2.2).
 
-SDK 3 looks whether its trust policy names sagemaker.amazonaws.com.
+SDK 3 looks whether its trust policy names sagemaker.amazonaws.com, and simulates what it may do.
 """
 
 import base64
@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from urllib.parse import quote
 
-from modeltap.errors import NoSuchEntity
+from modeltap.errors import NoSuchEntity, ValidationError
 from modeltap.front.app import Call, Service, bound
 from modeltap.nouns import Document, Partition
 from modeltap.wire.catalog import service
@@ -28,6 +28,8 @@ TRUST = {
         }
     ],
 }
+
+POLICIES = frozenset({"PolicyInputList", "PermissionsBoundaryPolicyInputList", "ResourcePolicy"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,24 @@ async def get_role(role: ExecutionRole, call: Call) -> Document:
     return {"Role": description}
 
 
-SERVED = {"GetRole": get_role}
+async def simulate_principal_policy(role: ExecutionRole, call: Call) -> Document:
+    """Allow every action on every resource: nothing here is judged by a policy.
+
+    Raise `ValidationError` for policies to judge by, which would be left out of account.
+    """
+    if call.params["PolicySourceArn"] != role.arn:
+        raise NoSuchEntity(f"The principal {call.params['PolicySourceArn']} cannot be found.")
+    if judged := sorted(POLICIES & call.params.keys()):
+        raise ValidationError(f"modeltap has no policies: leave out {', '.join(judged)}.")
+    results = [
+        {"EvalActionName": action, "EvalResourceName": resource, "EvalDecision": "allowed"}
+        for action in call.params["ActionNames"]
+        for resource in call.params.get("ResourceArns", ["*"])
+    ]
+    return {"EvaluationResults": results, "IsTruncated": False}
+
+
+SERVED = {"GetRole": get_role, "SimulatePrincipalPolicy": simulate_principal_policy}
 
 
 def iam_service(partition: Partition, role: str) -> Service:

@@ -40,6 +40,33 @@ def test_there_is_no_other_role(world: World) -> None:
     )
 
 
+def test_the_role_may_do_everything(world: World) -> None:
+    """As SDK 3's `ModelBuilder` asks before it makes a model."""
+    iam = world.client("iam")
+    role = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
+    actions = ["ecr:GetAuthorizationToken", "s3:ListAllMyBuckets"]
+    pages = iam.get_paginator("simulate_principal_policy").paginate(
+        PolicySourceArn=role, ActionNames=actions
+    )
+    results = [each for page in pages for each in page["EvaluationResults"]]
+    assert [each["EvalActionName"] for each in results] == actions
+    assert {each["EvalDecision"] for each in results} == {"allowed"}
+    assert {each["EvalResourceName"] for each in results} == {"*"}
+
+
+def test_no_other_principal_and_no_policy_is_simulated(world: World) -> None:
+    iam = world.client("iam")
+    role = iam.get_role(RoleName=ROLE)["Role"]["Arn"]
+    with pytest.raises(iam.exceptions.NoSuchEntityException, match=r"role/Other cannot be found"):
+        iam.simulate_principal_policy(
+            PolicySourceArn=role.replace(ROLE, "Other"), ActionNames=["s3:GetObject"]
+        )
+    with pytest.raises(ClientError, match="leave out PolicyInputList"):
+        iam.simulate_principal_policy(
+            PolicySourceArn=role, ActionNames=["s3:GetObject"], PolicyInputList=["{}"]
+        )
+
+
 def test_what_is_not_served_says_so(world: World) -> None:
     with pytest.raises(ClientError, match="DescribeModel"):
         world.client("sagemaker").list_training_jobs()

@@ -7,6 +7,7 @@ from typing import Any
 
 from modeltap.clock import utc
 from modeltap.errors import (
+    InvalidArgument,
     InvalidRange,
     NotImplementedByStore,
     NotModified,
@@ -69,4 +70,22 @@ def span_of(header: str | None, size: int) -> tuple[int, int] | None:
             return None
     if start >= stop:
         raise InvalidRange("The requested range is not satisfiable")
+    return start, stop
+
+
+def span_of_copy(header: str | None, size: int) -> tuple[int, int]:
+    """Read a `CopySourceRange` as `span_of` does; here S3 takes `bytes=first-last` alone.
+
+    Raise `InvalidArgument` for another form, or for bytes that the source does not have.
+    """
+    if header is None:
+        return 0, size
+    found = RANGE.fullmatch(header)
+    if found is None or not (found[1] and found[2]):
+        raise InvalidArgument(
+            "The x-amz-copy-source-range value must be of the form bytes=first-last"
+        )
+    start, stop = int(found[1]), int(found[2]) + 1
+    if not start < stop <= size:
+        raise InvalidArgument(f"Range specified is not valid for source object of size: {size}")
     return start, stop

@@ -8,7 +8,7 @@ from modeltap.front.app import Call
 from modeltap.front.s3 import conditions
 from modeltap.front.s3.buckets import owner
 from modeltap.front.s3.listing import encoding, page_size
-from modeltap.front.s3.objects import kept, quoted
+from modeltap.front.s3.objects import kept, quoted, source_of
 from modeltap.front.s3.payload import Payload, checksums_of
 from modeltap.nouns import Document, Partition
 from modeltap.objects.buckets import Buckets
@@ -41,6 +41,22 @@ class MultipartOperations:
         number = call.params["PartNumber"]
         await asyncio.to_thread(self._uploads.put_part, *place, number, blob, checksums)
         return {"ETag": quoted(blob.md5), **checksums}
+
+    async def upload_part_copy(self, call: Call) -> Document:
+        """Take a part's bytes from an object, all or `CopySourceRange`."""
+        params, place = call.params, _place(call.params)
+        await asyncio.to_thread(self._uploads.get, *place)
+        reading = await asyncio.to_thread(self._buckets.read, *source_of(params["CopySource"]))
+        try:
+            conditions.check_read(params, reading.object, "CopySource")
+            size = reading.object.size
+            reading.span = conditions.span_of_copy(params.get("CopySourceRange"), size)
+            blob = await self._buckets.receive(reading)
+        finally:
+            await reading.aclose()
+        await asyncio.to_thread(self._uploads.put_part, *place, params["PartNumber"], blob, {})
+        modified = utc(self._buckets.clock.now_ns())
+        return {"CopyPartResult": {"ETag": quoted(blob.md5), "LastModified": modified}}
 
     async def complete_multipart_upload(self, call: Call) -> Document:
         place, condition = _place(call.params), conditions.for_write(call.params)

@@ -75,7 +75,7 @@ class ObjectOperations:
 
     async def copy_object(self, call: Call) -> Document:
         """Copy bytes; metadata come along unless `MetadataDirective` says REPLACE."""
-        params, (bucket, key) = call.params, _source(call.params["CopySource"])
+        params, (bucket, key) = call.params, source_of(call.params["CopySource"])
         replaces = params.get("MetadataDirective") == "REPLACE"
         if (bucket, key) == (params["Bucket"], params["Key"]) and not replaces:
             raise InvalidRequest(
@@ -133,6 +133,17 @@ def quoted(etag: str) -> str:
     return f'"{etag}"'
 
 
+def source_of(text: str) -> tuple[str, str]:
+    """Read the bucket and the key that a copy names."""
+    path, _, version = text.partition("?versionId=")
+    bucket, _, key = unquote(path).removeprefix("/").partition("/")
+    if not bucket or not key:
+        raise InvalidArgument("Copy Source must mention the source bucket and key: bucket/key")
+    if version not in ("", "null"):
+        raise NotImplementedByStore("modeltap's buckets do not serve versions.")
+    return bucket, key
+
+
 def _told(params: Document, row: Object) -> tuple[Document, tuple[int, int]]:
     """Tell what GET and HEAD tell alike, and which bytes are asked for, if the conditions hold."""
     if "PartNumber" in params:
@@ -171,13 +182,3 @@ def _overrides(params: Document) -> Document:
     if any(isinstance(value, str) and not value.isprintable() for value in wanted.values()):
         raise InvalidArgument("A header value holds a character that is not printable.")
     return wanted
-
-
-def _source(text: str) -> tuple[str, str]:
-    path, _, version = text.partition("?versionId=")
-    bucket, _, key = unquote(path).removeprefix("/").partition("/")
-    if not bucket or not key:
-        raise InvalidArgument("Copy Source must mention the source bucket and key: bucket/key")
-    if version not in ("", "null"):
-        raise NotImplementedByStore("modeltap's buckets do not serve versions.")
-    return bucket, key

@@ -68,6 +68,7 @@ OF_LISTINGS = {
 OF_UPLOADS = {
     "CreateMultipartUpload": MultipartOperations.create_multipart_upload,
     "UploadPart": MultipartOperations.upload_part,
+    "UploadPartCopy": MultipartOperations.upload_part_copy,
     "CompleteMultipartUpload": MultipartOperations.complete_multipart_upload,
     "AbortMultipartUpload": MultipartOperations.abort_multipart_upload,
     "ListParts": MultipartOperations.list_parts,
