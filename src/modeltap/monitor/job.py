@@ -14,7 +14,13 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from modeltap.clock import SystemClock
-from modeltap.monitor.analysis import MEMORY_BYTES_MAX, Request, analyse, window_of
+from modeltap.monitor.analysis import (
+    MEMORY_BYTES_MAX,
+    Progress,
+    Request,
+    analyse,
+    window_of,
+)
 from modeltap.monitor.cache import trim
 from modeltap.monitor.cloudwatch import metric_lines
 from modeltap.monitor.constraints import read_constraints
@@ -33,6 +39,8 @@ MEMORY = "MODELTAP_MEMORY_BYTES_MAX"
 SUMMARIES = "MODELTAP_SUMMARIES"
 JOB = "MODELTAP_JOB_NAME"
 MESSAGE_BYTES_MAX = 1024
+PARTS = 20
+"""So many lines of the log tell how far a run has come, however many files it reads."""
 
 Variables = Mapping[str, str]
 
@@ -75,15 +83,25 @@ def _analysed(variables: Variables) -> Findings:
 
 def _found(request: Request, variables: Variables) -> Findings:
     if TRANSFORMS_CAPTURED not in variables:
-        return analyse(request, _tell)
+        return analyse(request, _telling())
     with TemporaryDirectory() as work:
         source = Path(_required(variables, "dataset_source"))
-        findings = analyse(transformed(request, source, Path(work)), _tell)
+        findings = analyse(transformed(request, source, Path(work)), _telling())
     return replace(findings, window=window_of(request.plan))
 
 
-def _tell(done: int, total: int) -> None:
-    print(f"read {done / 1e6:.1f} of {total / 1e6:.1f} MB", flush=True)
+def _telling() -> Progress:
+    """Give what prints how much is read, each time that another `PARTS`th of it is."""
+    told = 0
+
+    def tell(done: int, total: int) -> None:
+        nonlocal told
+        part = done * PARTS // total if total else PARTS
+        if part != told:
+            told = part
+            print(f"read {done / 1e6:.1f} of {total / 1e6:.1f} MB", flush=True)
+
+    return tell
 
 
 # ---------------------------------------------------------------- what is asked

@@ -77,6 +77,16 @@ def test_a_baseline(container: Container) -> None:
     assert (container.results / "report.html").stat().st_size < 500_000
 
 
+def test_the_log_does_not_grow_with_the_files(
+    container: Container, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(200):
+        (container.source / f"{number}.csv").write_text("label,a\n0,1\n1,2\n")
+    assert container.run() == 0
+    told = [line for line in capsys.readouterr().out.splitlines() if line.startswith("read ")]
+    assert len(told) == 20 and told[-1] == "read 0.0 of 0.0 MB"
+
+
 def test_the_documents_are_written_as_jackson_does(container: Container) -> None:
     container.run()
     text = (container.results / "constraints.json").read_text()
