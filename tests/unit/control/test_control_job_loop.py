@@ -59,6 +59,7 @@ class Home:
         self.launchers: list[JobLauncher] = []
         self.names: list[str] = []
         self.mark = folder / "mark"  # a line for each run of a program
+        self.strangers = psutil.Process().children()  # what other tests have left
         asyncio.run(self.bucket.put("in/a", b"what came in"))
 
     def end(self) -> None:
@@ -69,7 +70,8 @@ class Home:
 
     def close(self) -> None:
         self.end()
-        psutil.wait_procs(psutil.Process().children(), 30)
+        ours = [each for each in psutil.Process().children() if each not in self.strangers]
+        psutil.wait_procs(ours, 30)
         for launcher, name in itertools.product(self.launchers, self.names):
             launcher.stand(name)  # a parent that asks reaps
         os.close(self.life)
