@@ -1,5 +1,6 @@
 """`modeltap baseline` and `modeltap analyze`: the monitor's analysis, without a server."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,9 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from modeltap.cli.asked import CannotRun, HomeOption
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # before numpy: see `hosting.job_images`
+
 from modeltap.monitor import api
 from modeltap.monitor.analysis import Progress
 from modeltap.monitor.failure import AnalysisFailed

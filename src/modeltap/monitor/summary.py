@@ -52,7 +52,7 @@ def _sketch_of_many(values: np.ndarray) -> Sketch:
         found = counted(values)
         if found is not None:
             return sketch.of_counts(found.values.astype(np.float64), found.counts)
-    return sketch.of_sorted(np.sort(values.astype(np.float64)))
+    return sketch.of_sorted(np.sort(values.astype(np.float64, copy=False)))
 
 
 @dataclass(frozen=True, slots=True)
