@@ -21,12 +21,12 @@ from modeltap.cli.asked import CannotRun, HomeOption
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 gc.set_threshold(50_000, 20, 20)
 
-from modeltap.monitor import api
-from modeltap.monitor.analysis import Progress
-from modeltap.monitor.failure import AnalysisFailed
-from modeltap.monitor.findings import Findings
-from modeltap.monitor.plan import Format
-from modeltap.monitor.report import terminal
+from modeltap.monitor import api  # noqa: E402
+from modeltap.monitor.analysis import Progress  # noqa: E402
+from modeltap.monitor.failure import AnalysisFailed  # noqa: E402
+from modeltap.monitor.findings import Findings  # noqa: E402
+from modeltap.monitor.plan import Format  # noqa: E402
+from modeltap.monitor.report import terminal  # noqa: E402
 
 FAILED = 2
 

@@ -37,12 +37,14 @@ def _of_clean_numbers(texts: pa.StringArray, missing: int) -> Summary | None:
     """Sum up texts that are all plain numbers; None if they are not."""
     if not len(texts):
         return Summary(Tally(missing=missing))
+    if (digits := _digits(texts)) is not None:
+        return Summary(Tally(integral=len(texts), missing=missing), _whole_numbers(digits))
     octets, offsets = texts_of(texts)
     if not np.diff(offsets).all() or octets.min() < PLUS or not _numeric(octets):
         return None
     points = np.flatnonzero(octets == POINT)
     if not len(points) and octets.max() <= NINE:
-        return _of_whole_numbers(texts, octets, offsets, missing)
+        return _of_whole_numbers(texts, missing)
     values = _cast(texts, pa.float64()) if _well_formed(octets, offsets, points) else None
     if values is None or not np.isfinite(values).all():
         return None
@@ -56,13 +58,19 @@ def _numeric(octets: np.ndarray) -> bool:
     return bool(octets.max() <= NINE or np.isin(octets[octets > NINE], EXPONENT).all())
 
 
-def _of_whole_numbers(
-    texts: pa.StringArray, octets: np.ndarray, offsets: np.ndarray, missing: int
-) -> Summary | None:
-    if octets.min() >= ZERO and len(octets) == len(texts) and (np.diff(offsets) == 1).all():
-        values: np.ndarray | None = octets - np.uint8(ZERO)  # a digit each, as of one-hot columns
-    else:
-        values = _cast(texts, pa.int64())
+def _digits(texts: pa.StringArray) -> np.ndarray | None:
+    """Read texts that are a digit each, as of one-hot columns; None if one is not."""
+    _, starts, data = texts.buffers()
+    offsets = np.frombuffer(starts, np.int32)[texts.offset : texts.offset + len(texts) + 1]
+    if offsets[-1] - offsets[0] != len(texts) or (np.diff(offsets) != 1).any():
+        return None
+    octets = np.frombuffer(data, np.uint8)[offsets[0] : offsets[-1]]
+    digits = octets - np.uint8(ZERO)  # what is below 0 comes out above 9
+    return digits if digits.max() <= NINE - ZERO else None
+
+
+def _of_whole_numbers(texts: pa.StringArray, missing: int) -> Summary | None:
+    values = _cast(texts, pa.int64())
     if values is None:
         return None
     return Summary(Tally(integral=len(texts), missing=missing), _whole_numbers(values))

@@ -48,11 +48,14 @@ class Numbers:
 
 
 def _sketch_of_many(values: np.ndarray) -> Sketch:
+    """Sketch an array that nobody else has: it may be put in order."""
     if values.dtype.kind == "i" and len(values):
         found = counted(values)
         if found is not None:
             return sketch.of_counts(found.values.astype(np.float64), found.counts)
-    return sketch.of_sorted(np.sort(values.astype(np.float64, copy=False)))
+    doubles = values.astype(np.float64, copy=False)
+    doubles.sort()
+    return sketch.of_sorted(doubles)
 
 
 @dataclass(frozen=True, slots=True)
