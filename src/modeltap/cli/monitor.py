@@ -19,7 +19,7 @@ from modeltap.cli.asked import CannotRun, HomeOption
 # Before numpy and the others come. Of threads see `hosting.job_images`. Cycles are few in an
 # analysis and values many: looking for cycles as often as Python does takes 6 % of the CPU.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(200_000, 50, 50)
 
 from modeltap.monitor import api  # noqa: E402
 from modeltap.monitor.analysis import Progress  # noqa: E402
