@@ -2,6 +2,7 @@
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -102,6 +103,13 @@ def totals(server: Server) -> dict[str, int]:
     """Read the totals that `modeltap capture ls` prints."""
     line = server.command("capture", "ls").splitlines()[-1]
     return {name: int(number) for name, _, number in (part.partition("=") for part in line.split())}
+
+
+def capturez(server: Server) -> dict[str, Any]:
+    """Read what control tells of capture; it sees the rings, too. Raise `OSError`."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}/capturez") as answer:
+        document: dict[str, Any] = json.loads(answer.read())
+    return document
 
 
 def until(condition: Callable[[], bool], seconds: float = DELIVERY_SECONDS_MAX) -> bool:

@@ -1,12 +1,9 @@
 """A user proves that nothing is lost, and sees it when something is: `modeltap capture …`."""
 
-import json
 import os
 import signal
 import subprocess
-import urllib.request
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
 
@@ -16,6 +13,7 @@ from .deployed import (
     await_in_service,
     await_records,
     capture,
+    capturez,
     create_endpoint,
     create_model,
     invoke,
@@ -49,12 +47,6 @@ def ran(server: Server, *words: str) -> tuple[int, str]:
     command = [*MODELTAP, "capture", *words, "--home", str(server.home)]
     done = subprocess.run(command, capture_output=True, text=True)
     return done.returncode, done.stdout + done.stderr
-
-
-def capturez(server: Server) -> dict[str, Any]:
-    with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}/capturez") as answer:
-        document: dict[str, Any] = json.loads(answer.read())
-    return document
 
 
 def test_a_whole_endpoint_passes(served: tuple[Server, str]) -> None:

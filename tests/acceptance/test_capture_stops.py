@@ -3,7 +3,6 @@
 Inference goes on, what is dropped is counted, and capture goes on when there is room again.
 """
 
-import json
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from .deployed import (
     await_in_service,
     await_records,
     capture,
+    capturez,
     create_endpoint,
     create_model,
     invoke,
@@ -61,11 +61,6 @@ def page(server: Server, path: str) -> str:
     with urllib.request.urlopen(f"http://127.0.0.1:{server.port + 2}{path}") as answer:
         text: str = answer.read().decode()
     return text
-
-
-def capturez(server: Server) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(page(server, "/capturez"))
-    return document
 
 
 def variant(server: Server, endpoint: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from .deployed import (
     await_in_service,
     await_records,
     capture,
+    capturez,
     create_endpoint,
     create_model,
     invoke,
@@ -212,6 +213,14 @@ def kill_often(server: Server, load: Load, chance: random.Random) -> Counter[str
     return killed
 
 
+def nothing_pends(server: Server) -> bool:
+    """Ask control: what waits in a ring for a spooler that rests, the command line cannot see."""
+    try:
+        return not any(each["pending"] for each in capturez(server)["variants"])
+    except OSError:
+        return False  # it rests, too
+
+
 def test_thirty_kills_at_any_moment_leave_nothing_uncounted(loaded: tuple[Server, str]) -> None:
     """Also of those that are starting, and of several at once (F2)."""
     server, row = loaded
@@ -221,7 +230,7 @@ def test_thirty_kills_at_any_moment_leave_nothing_uncounted(loaded: tuple[Server
     before = Counter(totals(server))
     with Load(server, "often", row) as load:
         killed = kill_often(server, load, random.Random(4))
-    assert until(lambda: totals(server)["pending"] == 0)
+    assert until(lambda: nothing_pends(server))
     counted = Counter(totals(server))
     counted.subtract(before)
     found = [event_id(record) for record in records(server, "often")]
@@ -230,7 +239,9 @@ def test_thirty_kills_at_any_moment_leave_nothing_uncounted(loaded: tuple[Server
     assert len(found) == len(set(found)) == counted["delivered"]
     assert counted["sampled"] == counted["delivered"] + counted["dropped"]
     assert counted["dropped"] == counted["crash"]
-    assert len(set(load.request_ids) - set(found)) <= counted["dropped"]
+    # A call is sampled once its answer has left: a kill between the two finds it in nobody's count.
+    between = len(load.threads) * killed["gateway"]
+    assert len(set(load.request_ids) - set(found)) <= counted["dropped"] + between
     assert len(set(found) - set(load.request_ids)) <= len(load.failures)
 
 
