@@ -381,3 +381,10 @@ MONITOR_NOTE = "modeltap_note"
 TRANSFORMS_CAPTURED = "sagemaker_batch_transform_datacapture_prefix"
 """Variable of a monitoring job over batch transforms: where they capture to. What they captured is
 below `dataset_source`, as it is there: manifests, and beside each a folder of its objects."""
+
+EXECUTION_ACTIVE = ("Pending", "InProgress", "Stopping")
+WITH_VIOLATIONS = "CompletedWithViolations"
+EXECUTION_COMPLETED = ("Completed", WITH_VIOLATIONS)
+EXECUTION_FAILED = ("Failed", "Stopped")
+"""Statuses of a monitoring execution (contract §4.7): at which something is left to do; that have a
+report; that have none."""

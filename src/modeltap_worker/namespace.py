@@ -17,6 +17,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path("/opt/ml")
+ROOT_VARIABLE = "MODELTAP_ML_ROOT"
+"""Tells a job's program where that really is."""
 PROBE = "probe"
 
 _CLONE_NEWNS = 0x0002_0000  # sched.h

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from .conftest import MODELTAP, Server, new_server
-from .deployed import ROLE, create_model, until, upload
-from .test_jobs import ANALYZER
+from .deployed import create_model, until, upload
+from .scheduling import NOW, definition, run_of
 from .test_seeds import sdk
 from .training import FEATURES, XGBOOST_3_0, trained
 
@@ -144,35 +144,17 @@ def create_now(house: House, name: str, captured: str) -> None:
         "LocalPath": "/opt/ml/processing/input",
         "DatasetFormat": {"Csv": {"Header": False}},
     }
-    target = {"S3Uri": f"{PLACE}/reports", "LocalPath": "/opt/ml/processing/output"}
-    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     house.sagemaker.create_monitoring_schedule(
         MonitoringScheduleName=name,
         MonitoringScheduleConfig={
-            "MonitoringJobDefinition": {
-                "MonitoringInputs": [{"BatchTransformInput": given}],
-                "MonitoringOutputConfig": {"MonitoringOutputs": [{"S3Output": target}]},
-                "MonitoringResources": {"ClusterConfig": cluster},
-                "MonitoringAppSpecification": {"ImageUri": ANALYZER},
-                "RoleArn": ROLE,
-            },
-            "ScheduleConfig": {
-                "ScheduleExpression": "NOW",
-                "DataAnalysisStartTime": "-PT1H",
-                "DataAnalysisEndTime": "-PT0H",
-            },
+            "MonitoringJobDefinition": definition(
+                {"BatchTransformInput": given}, f"{PLACE}/reports"
+            ),
+            "ScheduleConfig": NOW,
         },
     )
 
 
 def ended(house: House, name: str) -> dict[str, Any]:
     """Await the end of a schedule's run."""
-    found: dict[str, Any] = {}
-
-    def over() -> bool:
-        told = house.sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
-        found.update(told.get("LastMonitoringExecutionSummary", {}))
-        return found.get("MonitoringExecutionStatus", "Pending") not in ("Pending", "InProgress")
-
-    assert until(over, 90), (found, house.server.log()[-2000:])
-    return found
+    return run_of(house.server, house.sagemaker, name)

@@ -16,8 +16,8 @@ from modeltap import record
 from modeltap.nouns import CapturedRecord, CaptureEncoding, Half
 
 from .conftest import MODELTAP, Server, new_server
-from .deployed import ROLE, await_in_service, capture, create_endpoint, create_model, until, upload
-from .test_jobs import ANALYZER
+from .deployed import await_in_service, capture, create_endpoint, create_model, until, upload
+from .scheduling import definition, of_endpoint
 from .training import XGBOOST_0_90, trained
 
 pytestmark = pytest.mark.acceptance
@@ -99,25 +99,20 @@ def suggest(house: House, folder: Path) -> None:
 
 
 def schedule(name: str, **config: str) -> dict[str, Any]:
-    source = {"EndpointName": ENDPOINT, "LocalPath": "/opt/ml/processing/input/endpoint"}
-    target = {"S3Uri": f"s3://{BUCKET}/reports", "LocalPath": "/opt/ml/processing/output"}
-    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     base = f"s3://{BUCKET}/baseline"
+    baseline = {
+        "ConstraintsResource": {"S3Uri": f"{base}/constraints.json"},
+        "StatisticsResource": {"S3Uri": f"{base}/statistics.json"},
+    }
     return {
         "MonitoringScheduleName": name,
         "MonitoringScheduleConfig": {
-            "MonitoringJobDefinition": {
-                "MonitoringInputs": [{"EndpointInput": source}],
-                "MonitoringOutputConfig": {"MonitoringOutputs": [{"S3Output": target}]},
-                "MonitoringResources": {"ClusterConfig": cluster},
-                "MonitoringAppSpecification": {"ImageUri": ANALYZER},
-                "BaselineConfig": {
-                    "ConstraintsResource": {"S3Uri": f"{base}/constraints.json"},
-                    "StatisticsResource": {"S3Uri": f"{base}/statistics.json"},
-                },
-                "StoppingCondition": {"MaxRuntimeInSeconds": 3600},
-                "RoleArn": ROLE,
-            },
+            "MonitoringJobDefinition": definition(
+                of_endpoint(ENDPOINT),
+                f"s3://{BUCKET}/reports",
+                BaselineConfig=baseline,
+                StoppingCondition={"MaxRuntimeInSeconds": 3600},
+            ),
             "ScheduleConfig": {"ScheduleExpression": "cron(0 * ? * * *)", **config},
         },
     }

@@ -26,6 +26,7 @@ from .deployed import (
     until,
     upload,
 )
+from .scheduling import CLUSTER, NOW, run_of
 from .test_seeds import sdk
 from .training import FEATURES, XGBOOST_0_90, trained
 
@@ -115,12 +116,11 @@ def definition(image: str, *arguments: str) -> dict[str, Any]:
     if arguments:
         app["ContainerArguments"] = list(arguments)
     target = {"S3Uri": f"s3://{BUCKET}/own", "LocalPath": TARGET, "S3UploadMode": "EndOfJob"}
-    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     return {
         "DataQualityAppSpecification": app,
         "DataQualityJobInput": {"EndpointInput": {"EndpointName": ENDPOINT, "LocalPath": SOURCE}},
         "DataQualityJobOutputConfig": {"MonitoringOutputs": [{"S3Output": target}]},
-        "JobResources": {"ClusterConfig": cluster},
+        "JobResources": {"ClusterConfig": CLUSTER},
         "RoleArn": ROLE,
     }
 
@@ -135,24 +135,10 @@ def scheduled(house: House, name: str, image: str, *arguments: str) -> dict[str,
         MonitoringScheduleConfig={
             "MonitoringJobDefinitionName": name,
             "MonitoringType": "DataQuality",
-            "ScheduleConfig": {
-                "ScheduleExpression": "NOW",
-                "DataAnalysisStartTime": "-PT1H",
-                "DataAnalysisEndTime": "-PT0H",
-            },
+            "ScheduleConfig": NOW,
         },
     )
-    found: dict[str, Any] = {}
-
-    def over() -> bool:
-        answer = house.sagemaker.list_monitoring_executions(MonitoringScheduleName=name)
-        for each in answer["MonitoringExecutionSummaries"]:
-            found.update(each)
-        status = found.get("MonitoringExecutionStatus", "Pending")
-        return status not in ("Pending", "InProgress", "Stopping")
-
-    assert until(over, 60), (found, house.server.log()[-2000:])
-    return found
+    return run_of(house.server, house.sagemaker, name)
 
 
 def test_a_definition_runs_ones_own_monitor(house: House) -> None:
@@ -219,13 +205,12 @@ def test_a_container_outlives_control_and_leaves_its_report(contained: House) ->
         "ContainerArguments": ["-c", script],
     }
     target = {"S3Uri": f"s3://{BUCKET}/held", "LocalPath": TARGET, "S3UploadMode": "EndOfJob"}
-    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     with imported(any_engine()):
         house.sagemaker.create_processing_job(
             ProcessingJobName="Held",
             AppSpecification=app,
             ProcessingOutputConfig={"Outputs": [{"OutputName": "o", "S3Output": target}]},
-            ProcessingResources={"ClusterConfig": cluster},
+            ProcessingResources={"ClusterConfig": CLUSTER},
             NetworkConfig={"EnableNetworkIsolation": True},
             RoleArn=ROLE,
         )

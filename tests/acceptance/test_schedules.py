@@ -16,7 +16,6 @@ from botocore.exceptions import ClientError
 
 from .conftest import MODELTAP, Server, new_server
 from .deployed import (
-    ROLE,
     await_in_service,
     capture,
     create_endpoint,
@@ -25,7 +24,7 @@ from .deployed import (
     until,
     upload,
 )
-from .test_jobs import ANALYZER
+from .scheduling import NOW, definition, of_endpoint, run_of
 from .test_seeds import sdk
 from .training import FEATURES, XGBOOST_0_90, trained
 
@@ -35,7 +34,6 @@ BUCKET = "acceptance"
 ENDPOINT = "Churn-Endpoint"
 CALLS = 120
 SDK_SECONDS_MAX = 600
-ACTIVE = ("Pending", "InProgress", "Stopping")
 
 
 @dataclass
@@ -118,40 +116,18 @@ def test_sdk_1_writes_its_definition_in_place(house: House, tmp_path: Path) -> N
 
 
 def inline(name: str, endpoint: str = ENDPOINT) -> dict[str, Any]:
-    source = {"EndpointName": endpoint, "LocalPath": "/opt/ml/processing/input/endpoint"}
-    target = {"S3Uri": f"s3://{BUCKET}/reports", "LocalPath": "/opt/ml/processing/output"}
-    cluster = {"InstanceCount": 1, "InstanceType": "ml.m5.xlarge", "VolumeSizeInGB": 1}
     return {
         "MonitoringScheduleName": name,
         "MonitoringScheduleConfig": {
-            "MonitoringJobDefinition": {
-                "MonitoringInputs": [{"EndpointInput": source}],
-                "MonitoringOutputConfig": {"MonitoringOutputs": [{"S3Output": target}]},
-                "MonitoringResources": {"ClusterConfig": cluster},
-                "MonitoringAppSpecification": {"ImageUri": ANALYZER},
-                "RoleArn": ROLE,
-            },
-            "ScheduleConfig": {
-                "ScheduleExpression": "NOW",
-                "DataAnalysisStartTime": "-PT1H",
-                "DataAnalysisEndTime": "-PT0H",
-            },
+            "MonitoringJobDefinition": definition(of_endpoint(endpoint), f"s3://{BUCKET}/reports"),
+            "ScheduleConfig": NOW,
         },
     }
 
 
 def ended(house: House, name: str) -> dict[str, Any]:
     """Await the end of a schedule's one run."""
-    found: dict[str, Any] = {}
-
-    def over() -> bool:
-        answer = house.sagemaker.list_monitoring_executions(MonitoringScheduleName=name)
-        for each in answer["MonitoringExecutionSummaries"]:
-            found.update(each)
-        return found.get("MonitoringExecutionStatus", "Pending") not in ACTIVE
-
-    assert until(over, 60), (found, house.server.log()[-2000:])
-    return found
+    return run_of(house.server, house.sagemaker, name)
 
 
 def test_boto3_runs_now_inline(house: House) -> None:

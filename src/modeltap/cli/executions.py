@@ -14,9 +14,8 @@ from datetime import UTC, datetime, timedelta
 from modeltap.cli.asked import CannotRun
 from modeltap.cli.calling import Api, CallRefused, NoAnswer
 from modeltap.clock import SystemClock
-from modeltap.nouns import Document
+from modeltap.nouns import EXECUTION_ACTIVE, Document
 
-ACTIVE = frozenset({"Pending", "InProgress", "Stopping"})
 POLL_SECONDS = 0.5
 SILENCE_SECONDS_MAX = 90.0
 """For which a server that does not answer is asked again: it may be restarting."""
@@ -194,7 +193,7 @@ def follow(
             if not found:
                 raise CannotRun(f"the execution of {schedule} of {_second(start)} is gone")
             told(found[0])
-            if found[0].status not in ACTIVE:
+            if found[0].status not in EXECUTION_ACTIVE:
                 return
         except NoAnswer:
             if clock.monotonic() - heard > SILENCE_SECONDS_MAX:

@@ -1,6 +1,5 @@
 """Schedules as the command line tells of them: what they run, when next, and how they ran."""
 
-import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -15,13 +14,13 @@ from modeltap.cli.executions import ExecutionSummary, utc_of
 from modeltap.clock import SystemClock, utc
 from modeltap.control.cron import BadExpression, parse
 from modeltap.control.definitions import inline
+from modeltap.control.explaining import violations_told
 from modeltap.control.windows import DAILY, NOW, BadWindow, timing_of
-from modeltap.nouns import Document
+from modeltap.nouns import WITH_VIOLATIONS, Document
 
 LAST = "LastMonitoringExecutionSummary"
 FAILURE_CHARS_MAX = 100
-_COUNT = re.compile(r"with (\d+) violations")
-_COLOURS = {"Completed": "green", "CompletedWithViolations": "yellow", "Failed": "red"}
+_COLOURS = {"Completed": "green", WITH_VIOLATIONS: "yellow", "Failed": "red"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +184,7 @@ _TIMES = ("start_time", "end_time")
 def violation_count(api: Api, job: str) -> int | None:
     """Read from a job's last word how many violations it found."""
     told = api.call("DescribeProcessingJob", ProcessingJobName=job).get("ExitMessage", "")
-    match = _COUNT.search(told)
-    return None if match is None else int(match[1])
+    return violations_told(told)
 
 
 # ---------------------------------------------------------------- printing

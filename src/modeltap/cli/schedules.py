@@ -14,11 +14,17 @@ from rich.console import Console
 from modeltap.cli import scheduled
 from modeltap.cli.asked import CannotRun, HomeOption
 from modeltap.cli.calling import Api, api_of
-from modeltap.cli.executions import ACTIVE, ExecutionSummary, find, follow, latest, span_of
+from modeltap.cli.executions import ExecutionSummary, find, follow, latest, span_of
 from modeltap.cli.running import running
 from modeltap.control.explaining import Ended, explain
 from modeltap.logbook import Logbook
-from modeltap.nouns import PROCESSING_LOG_GROUP, Document
+from modeltap.nouns import (
+    EXECUTION_ACTIVE,
+    EXECUTION_COMPLETED,
+    PROCESSING_LOG_GROUP,
+    WITH_VIOLATIONS,
+    Document,
+)
 from modeltap.settings import Settings
 
 VIOLATED, FAILED = 1, 2
@@ -93,7 +99,7 @@ def run(
 
 def _not_begun(looks: Sequence[ExecutionSummary]) -> str:
     """Say why this call began nothing, by how the execution stood at the first look."""
-    if looks[0].status in ACTIVE:
+    if looks[0].status in EXECUTION_ACTIVE:
         return f"{looks[0].name} was on its way already"
     return f"{looks[0].name} has run; --again runs it anew and replaces its report"
 
@@ -158,7 +164,7 @@ def _show(
     json_: bool = False,
 ) -> None:
     """Show a report; exit as the execution ended. Raise `CannotRun` if there is none."""
-    if execution.status in ACTIVE or not execution.status.startswith("Completed"):
+    if execution.status not in EXECUTION_COMPLETED:
         raise CannotRun(f"{execution.name}: {_explained(settings, api, execution)}")
     from modeltap.cli.reports import report_of  # noqa: PLC0415 - half a second that few need
     from modeltap.monitor.report import terminal  # noqa: PLC0415
@@ -175,7 +181,7 @@ def _show(
         print(f"{execution.status}; another program than modeltap's wrote the report: {found.uri}")
     if html is not None:
         _save(html, found.files.get(REPORT), f"{found.uri}/{REPORT}")
-    if execution.status == "CompletedWithViolations":
+    if execution.status == WITH_VIOLATIONS:
         sys.exit(VIOLATED)
 
 
@@ -206,7 +212,7 @@ def _explained(settings: Settings, api: Api, execution: ExecutionSummary) -> str
 
 def _kinds(settings: Settings, api: Api, execution: ExecutionSummary) -> Counter[str]:
     """Count the violations of an execution by kind, the most frequent first."""
-    if execution.status != "CompletedWithViolations":
+    if execution.status != WITH_VIOLATIONS:
         return Counter()
     from modeltap.cli.reports import report_of  # noqa: PLC0415 - half a second that few need
     from modeltap.monitor.report.verdict import word_of  # noqa: PLC0415
@@ -220,7 +226,7 @@ def _violation_count(api: Api, execution: ExecutionSummary) -> int | None:
     """Read from the job's last word how many violations there were; None: nobody looked."""
     if execution.status == "Completed":
         return 0
-    if execution.status != "CompletedWithViolations" or execution.job is None:
+    if execution.status != WITH_VIOLATIONS or execution.job is None:
         return None
     return scheduled.violation_count(api, execution.job)
 

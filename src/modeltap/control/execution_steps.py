@@ -18,7 +18,6 @@ from modeltap.control import endpoints, jobs
 from modeltap.control.batch_captures import BatchCaptures, batch_dataset, destination_of
 from modeltap.control.job_states import JobStates
 from modeltap.control.monitor_jobs import (
-    WITH_VIOLATIONS,
     Baseline,
     Captured,
     Dataset,
@@ -42,7 +41,7 @@ from modeltap.errors import (
     StaleVersion,
     StoreUnavailable,
 )
-from modeltap.nouns import Partition
+from modeltap.nouns import WITH_VIOLATIONS, Partition
 from modeltap.state.executions import Execution, Executions
 from modeltap.state.store import Resource, Store
 from modeltap.telemetry import Event, emit

@@ -10,6 +10,8 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from modeltap.nouns import WITH_VIOLATIONS
+
 
 @dataclass(frozen=True, slots=True)
 class Ended:
@@ -235,6 +237,8 @@ CAUSES: tuple[tuple[str, str], ...] = (
 )
 """What a reason holds (a regular expression) and the sentence, with the groups and `Ended`."""
 
+_VIOLATIONS = re.compile(r"with (\d{1,9}) violations?\b")
+
 _COMPILED = [(re.compile(pattern, re.DOTALL), sentence) for pattern, sentence in CAUSES]
 
 _RUNNING: Mapping[str, str] = {
@@ -252,7 +256,7 @@ def explain(ended: Ended) -> str:
         return _RUNNING[ended.status].format(**known)
     if ended.status == "Completed":
         return f"Nothing is wrong: the records from {ended.window} keep to the baseline."
-    if ended.status == "CompletedWithViolations":
+    if ended.status == WITH_VIOLATIONS:
         return _of_violations(ended)
     for pattern, sentence in _COMPILED:
         match = pattern.search(ended.reason)
@@ -260,6 +264,12 @@ def explain(ended: Ended) -> str:
             groups = {name: value or "" for name, value in match.groupdict().items()}
             return sentence.format(**{**known, **groups})
     return _unknown(ended).format(**known)
+
+
+def violations_told(message: str) -> int | None:
+    """Read how many violations an exit message tells of, as the analyzer's do."""
+    found = _VIOLATIONS.search(message)
+    return None if found is None else int(found[1])
 
 
 def _unknown(ended: Ended) -> str:

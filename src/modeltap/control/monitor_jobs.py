@@ -6,7 +6,6 @@ transforms see `batch_captures.py`.
 """
 
 import json
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -14,10 +13,11 @@ from pathlib import PurePosixPath
 from modeltap.clock import stamp, utc
 from modeltap.control.definitions import cluster_of, input_of, output_of
 from modeltap.control.endpoints import Endpoint
+from modeltap.control.explaining import violations_told
 from modeltap.control.jobs import Job, JobStatus
 from modeltap.control.schedules import report_uri
 from modeltap.control.windows import HOUR_NS, Window
-from modeltap.nouns import MONITOR_NOTE, Document
+from modeltap.nouns import MONITOR_NOTE, WITH_VIOLATIONS, Document
 from modeltap.state.executions import Execution
 
 OUTPUT_NAME = "monitoring_output"
@@ -237,8 +237,6 @@ _STATUSES = {
     JobStatus.STOPPED: "Stopped",
     JobStatus.FAILED: "Failed",
 }
-WITH_VIOLATIONS = "CompletedWithViolations"
-_VIOLATIONS = re.compile(r"with (\d{1,9}) violations?\b")
 
 
 def came_to(job: Job) -> tuple[str, str | None]:
@@ -253,5 +251,4 @@ def came_to(job: Job) -> tuple[str, str | None]:
 
 def violations_of(job: Job) -> int | None:
     """Give the number of violations, if the job's exit message tells one, as the analyzer's do."""
-    found = _VIOLATIONS.search(job.exit_message or "")
-    return None if found is None else int(found[1])
+    return violations_told(job.exit_message or "")

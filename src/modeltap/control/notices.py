@@ -15,8 +15,8 @@ import orjson
 from modeltap.clock import Clock, stamp
 from modeltap.control.monitor_jobs import report_of
 from modeltap.control.schedules import KIND
-from modeltap.nouns import Document, Partition
-from modeltap.state.alerts import VIOLATED, AlertTurn
+from modeltap.nouns import WITH_VIOLATIONS, Document, Partition
+from modeltap.state.alerts import AlertTurn
 from modeltap.state.executions import Execution, Tell
 from modeltap.state.outbox import Notice
 
@@ -24,7 +24,7 @@ ALERT_NAME = "default-alert"
 """The one alert of each schedule; AWS chooses a name, too, and documents none."""
 
 TYPES = {
-    VIOLATED: "monitoring.execution.violations",
+    WITH_VIOLATIONS: "monitoring.execution.violations",
     "Failed": "monitoring.execution.failed",
 }
 """Of the ends of executions that are told."""
@@ -57,7 +57,7 @@ def _notice(clock: Clock, kind: str, time_ns: int, data: Document) -> Notice:
 
 
 def _of_execution(execution: Execution, partition: Partition) -> Document:
-    violated = execution.status == VIOLATED
+    violated = execution.status == WITH_VIOLATIONS
     return {
         "MonitoringScheduleName": execution.schedule,
         "MonitoringScheduleArn": partition.arn(KIND, execution.schedule),

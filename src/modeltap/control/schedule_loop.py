@@ -15,8 +15,9 @@ from typing import ClassVar
 from modeltap.clock import Clock
 from modeltap.control.execution_steps import ExecutionSteps
 from modeltap.control.rounds import Spawn
-from modeltap.control.schedule_states import ACTIVE, Schedules
+from modeltap.control.schedule_states import Schedules
 from modeltap.errors import StateUnusable
+from modeltap.nouns import EXECUTION_ACTIVE
 from modeltap.state.executions import Execution
 from modeltap.telemetry import Event, emit
 
@@ -94,7 +95,7 @@ class ScheduleLoop:
         schedules = self._schedules.settle()
         self._schedules.make(schedules)
         self._due_ns = self._schedules.next_due(schedules)
-        return self._schedules.executions.in_status(ACTIVE)
+        return self._schedules.executions.in_status(EXECUTION_ACTIVE)
 
     def _take(self, execution: Execution) -> None:
         key = execution.schedule_id, execution.scheduled_ns

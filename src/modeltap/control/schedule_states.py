@@ -29,9 +29,6 @@ from modeltap.state.alerts import Alerts
 from modeltap.state.executions import KEPT_MAX, SILENT, Execution, Executions, Tell
 from modeltap.state.store import Resource, Store
 
-ACTIVE = ("Pending", "InProgress", "Stopping")
-"""Statuses of executions at which there is something left to do."""
-
 _NOTHING: Document = {"MonitoringInputs": [{"EndpointInput": {}}]}
 
 

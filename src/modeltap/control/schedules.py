@@ -20,7 +20,7 @@ from modeltap.clock import stamp, utc
 from modeltap.control.cron import Cron
 from modeltap.control.definitions import endpoint_of
 from modeltap.control.windows import HOUR_NS, SECOND_NS, Timing
-from modeltap.nouns import CatchUp, Document
+from modeltap.nouns import EXECUTION_COMPLETED, EXECUTION_FAILED, CatchUp, Document
 from modeltap.state.executions import Execution, Ran
 from modeltap.state.store import Resource, shown
 
@@ -34,10 +34,6 @@ DUE_MAX = 100
 """Runs of a schedule that one turn makes up for; the next turns go on."""
 
 NEVER = Ran(0, 0)
-
-DONE = ("Completed", "CompletedWithViolations")
-FAILED = ("Failed", "Stopped")
-"""Statuses of executions that have ended, with a report and without."""
 
 
 class ScheduleStatus(StrEnum):
@@ -170,7 +166,7 @@ def _in(cron: Cron, hour_ns: int) -> int:
 
 def is_to_be_run(status: str, *, again: bool) -> bool:
     """Tell whether a run that is there is made anew: what failed, and on demand what did not."""
-    return status in FAILED or (again and status in DONE)
+    return status in EXECUTION_FAILED or (again and status in EXECUTION_COMPLETED)
 
 
 # ---------------------------------------------------------------- names

@@ -14,7 +14,7 @@ from modeltap.clock import utc
 from modeltap.control import jobs
 from modeltap.control.cron import BadExpression
 from modeltap.control.definitions import endpoint_of, inline
-from modeltap.control.schedule_states import ACTIVE, Schedules
+from modeltap.control.schedule_states import Schedules
 from modeltap.control.schedules import (
     DATA_QUALITY as DATA_QUALITY_TYPE,
 )
@@ -41,7 +41,7 @@ from modeltap.front.kinds import (
 )
 from modeltap.front.monitor_refusals import check_definition, check_runtime
 from modeltap.hosting.job_images import JobImages
-from modeltap.nouns import Document
+from modeltap.nouns import EXECUTION_ACTIVE, Document
 from modeltap.state.alerts import added, removed
 from modeltap.state.executions import Execution, ExecutionQuery, Span
 
@@ -124,7 +124,7 @@ class Monitoring:
         """Forget a schedule and its alert; its executions stay. While one is active, it is refused
         (§2.7)."""
         schedule = schedule_of(self._resources.find(SCHEDULE, params[SCHEDULE.name]))
-        if self._schedules.executions.in_status(ACTIVE, schedule.id):
+        if self._schedules.executions.in_status(EXECUTION_ACTIVE, schedule.id):
             raise ValidationException(
                 "can't delete schedule as it has in-progress executions: wait for their end, or "
                 "stop their processing jobs"

@@ -25,11 +25,11 @@ from pathlib import Path
 from typing import Any
 
 from modeltap.errors import LaunchFailed
+from modeltap_worker.namespace import ROOT, ROOT_VARIABLE
 
 SETTING = "container_program"
 ANSWER_SECONDS_MAX = 10.0
 PULL_SECONDS_MAX = 3600.0
-ML_ROOT, ML_ROOT_VARIABLE = "/opt/ml", "MODELTAP_ML_ROOT"
 SHARES = 110
 """Of the processors, beside the 1024 that others have: what niceness 10 is to other jobs."""
 
@@ -147,7 +147,7 @@ def run(
         f"--user={engine.user}",
         "--cap-drop=ALL",
         "--security-opt=no-new-privileges",
-        f"--volume={ml}:{ML_ROOT}:Z",
+        f"--volume={ml}:{ROOT}:Z",
         f"--env-file={variables}",
         *([] if engine.rootless else [f"--cpu-shares={SHARES}"]),
         *(["--network=none"] if container.isolated else []),
@@ -173,7 +173,7 @@ def name_of(folder: Path) -> str:
 def variables_file(given: Mapping[str, str], engine: Engine) -> str:
     """Give the text of a container's `--env-file`; no value has a line break (`front`)."""
     home = {} if engine.user.startswith("0:") else {"HOME": "/tmp"}  # noqa: S108 - the container's
-    variables = {**home, **given, ML_ROOT_VARIABLE: ML_ROOT}
+    variables = {**home, **given, ROOT_VARIABLE: str(ROOT)}
     return "".join(f"{name}={value}\n" for name, value in variables.items())
 
 

@@ -33,8 +33,7 @@ from modeltap_worker import jobspec, namespace
 from modeltap_worker.job import remove
 from modeltap_worker.jobspec import Cause, Exit, JobSpec
 
-ML_ROOT = containers.ML_ROOT
-ML_ROOT_VARIABLE = containers.ML_ROOT_VARIABLE
+ML_ROOT = str(namespace.ROOT)
 PROBE_SECONDS_MAX = 20.0
 SPEC_BYTES_MAX = 1024 * 1024
 """200 words of 256 characters, each written as `\\uXXXX` at most."""
@@ -238,7 +237,7 @@ def _variables(work: Path, programs: Path, given: Mapping[str, str], root: str) 
         "PYTHONDONTWRITEBYTECODE": "1",
         "PYTHONNOUSERSITE": "1",
     }
-    return default | dict(given) | {ML_ROOT_VARIABLE: root}
+    return default | dict(given) | {namespace.ROOT_VARIABLE: root}
 
 
 def placed(text: str, root: str) -> str:

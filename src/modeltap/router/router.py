@@ -122,8 +122,6 @@ class Router:
         route = self._route(invocation)
         variant = self._variant(route, invocation.target_variant)
         call = _Call(self, invocation, route, variant, done)
-        if route.capture is not None:
-            self.unanswered[invocation.id] = invocation
         try:
             call.offer()
         except ModeltapError as error:
@@ -191,14 +189,12 @@ class _Call:
     def offer(self) -> None:
         """Send it to an instance. Raise `ServiceUnavailable`."""
         router = self._router
-        try:
-            instance = router.gate.choose(self._variant, router.chance())
-        except ServiceUnavailable:
-            self._leave()
-            raise
+        instance = router.gate.choose(self._variant, router.chance())
         self._attempts += 1
         self._instance = instance
         router.gate.take(instance)
+        if self._route.capture is not None:
+            router.unanswered[self._invocation.id] = self._invocation
         try:
             self._sent = router.send(instance, self._invocation, self._take)
         except InstanceGone as gone:

@@ -25,14 +25,11 @@ from sqlalchemy import (
     update,
 )
 
+from modeltap.nouns import EXECUTION_COMPLETED, WITH_VIOLATIONS
 from modeltap.state import outbox, tokens
 from modeltap.state.outbox import Notice
 from modeltap.state.schema import ALERT_TURNS, ALERTS, EXECUTIONS
 from modeltap.state.store import Store, shown
-
-VIOLATED = "CompletedWithViolations"
-COMPLETED = ("Completed", VIOLATED)
-"""Statuses of the executions that are datapoints: what failed or was stopped judged no data."""
 
 CRITERION = {"datapoints": 1, "period": 1}
 """What a new alert has; AWS's own default is documented nowhere."""
@@ -160,9 +157,10 @@ def status_of(violated: Sequence[bool], datapoints: int) -> AlertStatus:
 
 def _violated(connection: Connection, alert: Alert) -> list[bool]:
     columns = EXECUTIONS.c
-    mine = columns.schedule_id == alert.schedule_id, columns.status.in_(COMPLETED)
+    # What failed or was stopped judged no data: it is no datapoint.
+    mine = columns.schedule_id == alert.schedule_id, columns.status.in_(EXECUTION_COMPLETED)
     newest = select(columns.status).where(*mine).order_by(columns.scheduled_ns.desc())
-    return [each == VIOLATED for each in connection.scalars(newest.limit(alert.period))]
+    return [each == WITH_VIOLATIONS for each in connection.scalars(newest.limit(alert.period))]
 
 
 def _listing(query: TurnQuery) -> Select[Any]:

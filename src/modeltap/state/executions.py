@@ -29,14 +29,14 @@ from sqlalchemy import (
 from sqlalchemy.exc import IntegrityError
 
 from modeltap.errors import StaleVersion
-from modeltap.nouns import Document
+from modeltap.nouns import EXECUTION_COMPLETED, EXECUTION_FAILED, Document
 from modeltap.state import outbox, tokens
-from modeltap.state.alerts import COMPLETED, TellTurn, judged
+from modeltap.state.alerts import TellTurn, judged
 from modeltap.state.outbox import Notice
 from modeltap.state.schema import EXECUTIONS
 from modeltap.state.store import Store, shown
 
-ENDED = (*COMPLETED, "Failed", "Stopped")
+ENDED = (*EXECUTION_COMPLETED, *EXECUTION_FAILED)
 """Statuses that an execution leaves only to be run anew, by hand."""
 
 KEPT_MAX = 1000
