@@ -7,7 +7,11 @@ The command line chooses by size; this asks for summaries that merge even where 
 
 import sys
 
-from modeltap.monitor import analyze
+from modeltap.tuning import tune
+
+tune()  # as the command line does
+
+from modeltap.monitor import analyze  # noqa: E402
 
 if __name__ == "__main__":  # the processes of the analysis import this module again
     captured, baseline, output = sys.argv[1:]

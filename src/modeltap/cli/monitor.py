@@ -1,7 +1,5 @@
 """`modeltap baseline` and `modeltap analyze`: the monitor's analysis, without a server."""
 
-import gc
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,11 +13,9 @@ from rich.console import Console
 from rich.progress import Progress as Bars
 
 from modeltap.cli.asked import CannotRun, HomeOption
+from modeltap.tuning import tune
 
-# Before numpy and the others come. Of threads see `hosting.job_images`. Cycles are few in an
-# analysis and values many: looking for cycles as often as Python does takes 6 % of the CPU.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-gc.set_threshold(200_000, 50, 50)
+tune()  # before numpy and the others come
 
 from modeltap.monitor import api  # noqa: E402
 from modeltap.monitor.analysis import Progress  # noqa: E402

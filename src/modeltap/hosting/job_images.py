@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import modeltap
+from modeltap import tuning
 from modeltap.errors import LaunchFailed
 from modeltap.hosting.commands import COMMAND, SCHEME, Commands
 from modeltap.hosting.containers import Containers, Engine
@@ -33,12 +34,9 @@ _GONE = {"0.20.0": "0.20.0", "0.23-1": "0.23.2"}
 KNOWN_FOR_JOBS: tuple[str, ...] = (ANALYZER, *(f"{SKLEARN}:{tag}" for tag in _SKLEARN), *KNOWN)
 """Every image that jobs can name, as `repository` or `repository:tag`."""
 
-
 _ANALYZERS: Mapping[str, str] = {
     "PYTHONPATH": str(Path(modeltap.__file__).parents[1]),
-    # Else numpy's BLAS starts threads that wait for work by spinning, a tenth of all that a run
-    # takes; the analysis has none for them.
-    "OPENBLAS_NUM_THREADS": "1",
+    **tuning.variables(),
 }
 
 
