@@ -25,7 +25,12 @@ from modeltap.monitor.careful import CarefulReader, careful_reader
 from modeltap.monitor.payloads import LINE_BYTES_MAX
 from modeltap.monitor.plan import SIDES, Plan
 from modeltap.monitor.profile import SAMPLES_MAX, Profile, Reject, Rejects, rejects_of
-from modeltap.monitor.table import EXCERPT_CHARACTERS, columns_of_lines, profile_of_lines
+from modeltap.monitor.table import (
+    EXCERPT_CHARACTERS,
+    Placed,
+    columns_of_lines,
+    profile_of_lines,
+)
 
 BOUNDS = (16 * 1024 * 1024, LINE_BYTES_MAX)
 """Bytes of a line: mostly, which keeps buffers small; and at most, a larger one is refused."""
@@ -192,7 +197,7 @@ def _of_wary(batch: pa.RecordBatch, plan: Plan, place: str, careful: CarefulRead
     malformed = int(pc.sum(batch["malformed"]).as_py() or 0)
     refused = Profile(0, {}, Rejects({MALFORMED: malformed} if malformed else {}))
     plain = _of_lines(batch["line"].drop_null(), plan, place)
-    odd = careful(batch["json"].drop_null().to_pylist())
+    odd = careful.profile(batch["json"].drop_null())
     return replace(profile.merged([plain, odd, refused]), span=span)
 
 
@@ -219,22 +224,26 @@ def _of_lines(lines: pa.StringArray, plan: Plan, place: str) -> Profile:
     return profile_of_lines(document, plan, place)
 
 
-def placed_records(
-    file: Path, plan: Plan
-) -> Iterator[tuple[pa.StringArray, dict[str, pa.StringArray]]]:
-    """Give the plain records of a file once more, each with its event id: ids, columns.
+def placed_records(file: Path, plan: Plan) -> Iterator[Placed]:
+    """Give the rows of a file once more, each with its record's event id: ids, columns.
 
     They end at a line beyond all bounds.
     """
-    names = ("", *plan.names)
-    with suppress(duckdb.InvalidInputException):
+    with suppress(duckdb.InvalidInputException), careful_reader(plan, file.name) as careful:
         for batch in map(_timely, _wary_batches(file, plan, BOUNDS[-1], placed=True)):
             plain = batch.filter(pc.is_valid(batch["line"]))
-            ids = pc.replace_substring(pc.fill_null(plain["event"], ""), ",", "")
-            lines = pc.binary_join_element_wise(ids, plain["line"], ",")
-            if len(lines):
-                columns = columns_of_lines(document_of(lines), names, file.name)
-                yield columns.pop(""), columns
+            if len(plain):
+                yield _placed_plainly(plain, plan, file.name)
+            odd = batch["json"].drop_null()
+            if len(odd):
+                yield careful.placed(odd)
+
+
+def _placed_plainly(batch: pa.RecordBatch, plan: Plan, place: str) -> Placed:
+    ids = pc.replace_substring(pc.fill_null(batch["event"], ""), ",", "")
+    lines = pc.binary_join_element_wise(ids, batch["line"], ",")
+    columns = columns_of_lines(document_of(lines), ("", *plan.names), place)
+    return columns.pop(""), columns
 
 
 def _line_ends(octets: np.ndarray) -> int:

@@ -3,57 +3,87 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import replace
-from functools import partial
-from itertools import islice
+from dataclasses import dataclass, field, replace
+from itertools import chain, islice
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from modeltap.clock import SystemClock
 from modeltap.monitor.handlers import Outcome, Preprocessor
-from modeltap.monitor.payloads import RecordRefused, record_of, rows_of
-from modeltap.monitor.placing import Row, placed, placed_by_keys
+from modeltap.monitor.payloads import RecordRefused, Texts, record_of, rows_of
+from modeltap.monitor.placing import Columns, PlacedRow, placed, placed_by_keys
 from modeltap.monitor.plan import SIDES, Plan
 from modeltap.monitor.profile import Profile, Reject, rejects_of
-from modeltap.monitor.table import EXCERPT_CHARACTERS, profile_of
+from modeltap.monitor.table import EXCERPT_CHARACTERS, Placed, profile_of
 from modeltap.nouns import Document
 
-CarefulReader = Callable[[Sequence[str]], Profile]
-"""Takes lines that are JSON, each a record; gives their profile."""
+CHUNK_ROWS = 4096
+"""So many records are Python's at a time: one takes ten times the memory that its text takes."""
 
 Outcomes = Callable[[Iterable[Document]], Iterator[Outcome]]
 """What becomes of records before they are rows: nothing, or what a preprocessor makes of them."""
+
+
+class CarefulReader:
+    """Reads lines of one file that are JSON, each a record."""
+
+    def __init__(self, plan: Plan, place: str, outcomes: Outcomes = iter) -> None:
+        self._plan, self._place, self._outcomes = plan, place, outcomes
+
+    def profile(self, lines: pa.StringArray) -> Profile:
+        """Sum up their rows."""
+        refused: list[Reject] = []
+        read = self._read(lines, refused)
+        columns, count = columns_of(chain.from_iterable(rows for _, rows in read))
+        return replace(profile_of(columns, count, self._plan), rejects=rejects_of(refused))
+
+    def placed(self, lines: pa.StringArray) -> Placed:
+        """Give their rows, each with its record's event id; what is refused is left out."""
+        events: list[str] = []
+
+        def told() -> Iterator[PlacedRow]:
+            for event, rows in self._read(lines, []):
+                events.extend([event] * len(rows))
+                yield from rows
+
+        columns, _ = columns_of(told())
+        return pa.array(events, pa.string()), columns
+
+    def _read(
+        self, lines: pa.StringArray, refused: list[Reject]
+    ) -> Iterator[tuple[str, list[PlacedRow]]]:
+        for line in _in_chunks(lines):
+            try:
+                record = record_of(line.encode())
+                outcome = next(self._outcomes([record]))
+                yield _event_of(record), list(_placed_rows(outcome, self._plan))
+            except RecordRefused as error:
+                refused.append(Reject(error.reason, self._place, line[:EXCERPT_CHARACTERS]))
 
 
 @contextmanager
 def careful_reader(plan: Plan, place: str) -> Iterator[CarefulReader]:
     """Give a reader for the records of one file, with the plan's preprocessor if it has one."""
     if plan.preprocessor is None:
-        yield partial(_profile_of_lines, plan, place, iter)
+        yield CarefulReader(plan, place)
         return
     with Preprocessor(Path(plan.preprocessor), clock=SystemClock()) as script:
-        yield partial(_profile_of_lines, plan, place, script.rows)
+        yield CarefulReader(plan, place, script.rows)
 
 
-def _profile_of_lines(plan: Plan, place: str, outcomes: Outcomes, lines: Sequence[str]) -> Profile:
-    refused: list[Reject] = []
-    columns, count = columns_of(_rows(lines, plan, place, outcomes, refused))
-    return replace(profile_of(columns, count, plan), rejects=rejects_of(refused))
+def _in_chunks(lines: pa.StringArray) -> Iterator[str]:
+    for at in range(0, len(lines), CHUNK_ROWS):
+        yield from lines.slice(at, CHUNK_ROWS).to_pylist()
 
 
-def _rows(
-    lines: Iterable[str], plan: Plan, place: str, outcomes: Outcomes, refused: list[Reject]
-) -> Iterator[Row]:
-    for line in lines:
-        try:
-            outcome = next(outcomes([record_of(line.encode())]))
-            yield from list(_placed_rows(outcome, plan))
-        except RecordRefused as error:
-            refused.append(Reject(error.reason, place, line[:EXCERPT_CHARACTERS]))
+def _event_of(record: Document) -> str:
+    metadata = record.get("eventMetadata")
+    return str(metadata.get("eventId", "")) if isinstance(metadata, dict) else ""
 
 
-def _placed_rows(outcome: Outcome, plan: Plan) -> Iterator[Row]:
+def _placed_rows(outcome: Outcome, plan: Plan) -> Iterator[PlacedRow]:
     """Place the rows of one record, all or none. Raise `RecordRefused`."""
     if isinstance(outcome, RecordRefused):
         raise outcome
@@ -61,8 +91,7 @@ def _placed_rows(outcome: Outcome, plan: Plan) -> Iterator[Row]:
         yield from (placed_by_keys(row, plan.names) for row in outcome)
     else:
         yield from (
-            placed(cells, plan.names)
-            for cells in rows_of(_sided(outcome, plan), nested=plan.nested)
+            placed(row, plan.names) for row in rows_of(_sided(outcome, plan), nested=plan.nested)
         )
 
 
@@ -73,19 +102,43 @@ def _sided(record: Document, plan: Plan) -> Document:
     return {**record, "captureData": {side: captured.get(side) for side in plan.sides}}
 
 
-def columns_of(rows: Iterable[Row]) -> tuple[dict[str, pa.StringArray], int]:
-    """Turn rows into columns; a column that a row does not name is missing there."""
-    columns: dict[str, list[str | None]] = {}
-    count = 0
-    for row in rows:
-        for name, text in row.items():
-            column = columns.setdefault(name, [])
-            column.extend([None] * (count - len(column)))
-            column.append(text)
-        count += 1
-    for column in columns.values():
-        column.extend([None] * (count - len(column)))
-    return {name: pa.array(column, pa.string()) for name, column in columns.items()}, count
+def columns_of(rows: Iterable[PlacedRow]) -> tuple[dict[str, pa.StringArray], int]:
+    """Turn rows into columns; a column that a row has no value for is missing there."""
+    waiting = iter(rows)
+    chunks = iter(lambda: list(islice(waiting, CHUNK_ROWS)), [])
+    whole = _below(_table(chunk) for chunk in chunks)
+    names = whole.column_names
+    return {name: whole[name].combine_chunks() for name in names}, whole.num_rows
+
+
+def _table(rows: Sequence[PlacedRow]) -> pa.Table:
+    forms: dict[Columns, _Form] = {}
+    for at, (columns, texts) in enumerate(rows):
+        form = forms.get(columns) or forms.setdefault(columns, _Form(columns))
+        form.places.append(at)
+        form.rows.append(texts)
+    whole = _below(form.table() for form in forms.values())
+    if len(forms) == 1:
+        return whole
+    return whole.take(np.argsort([at for form in forms.values() for at in form.places]))
+
+
+def _below(tables: Iterable[pa.Table]) -> pa.Table:
+    """Put tables below each other; what one does not know is missing in its rows."""
+    return pa.concat_tables([pa.table({}), *tables], promote_options="default")
+
+
+@dataclass(slots=True)
+class _Form:
+    """Rows that have values for the same columns, and where each stands among all."""
+
+    columns: Columns
+    places: list[int] = field(default_factory=list)
+    rows: list[Texts] = field(default_factory=list)
+
+    def table(self) -> pa.Table:
+        columns = zip(self.columns, zip(*self.rows, strict=True), strict=True)
+        return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns})
 
 
 WIDTH_LINES = 100
@@ -104,6 +157,6 @@ def width_of(file: Path, plan: Plan) -> int:
 def _widths(lines: Iterable[bytes], plan: Plan) -> Iterator[int]:
     for line in lines:
         with suppress(RecordRefused):
-            for cells in rows_of(_sided(record_of(line), plan)):
-                if all(name is None for name, _ in cells):
-                    yield len(cells)
+            for row in rows_of(_sided(record_of(line), plan)):
+                if set(row.names) == {None}:
+                    yield len(row.texts)

@@ -15,19 +15,16 @@ from modeltap.monitor.captured import placed_records, summarise_captured
 from modeltap.monitor.careful import columns_of
 from modeltap.monitor.failure import AnalysisFailed
 from modeltap.monitor.payloads import RecordRefused, csv_rows, json_rows
-from modeltap.monitor.placing import Row, placed
+from modeltap.monitor.placing import PlacedRow, placed
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.profile import Profile, Reject, rejects_of
-from modeltap.monitor.table import EXCERPT_CHARACTERS, CsvForm, profile_of
+from modeltap.monitor.table import EXCERPT_CHARACTERS, CsvForm, Placed, profile_of
 
 BLOCK_BYTES = 16 << 20
 ROWS = 64 * 1024
 
 Table = tuple[Mapping[str, pa.StringArray], int]
 """Columns of texts, and how many rows they have."""
-
-Placed = tuple[pa.StringArray, Mapping[str, pa.StringArray]]
-"""Where each row stands, and the columns."""
 
 
 def summarise(file: Path, plan: Plan) -> Profile:
@@ -70,8 +67,8 @@ def _tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Table]:
 def columns_of_csv(file: Path, plan: Plan) -> tuple[str, ...]:
     """Tell the columns of a CSV file by its first row, which names them or not."""
     with file.open(encoding="utf-8-sig") as text:
-        first = next(iter(csv_rows(text.readline())), ())
-    values = [value for _, value in first]
+        first = csv_rows(text.readline())
+    values = first[0].texts if first else ()
     if not plan.header:
         return plan.names if len(plan.names) == len(values) else _numbered(values)
     names = [name or number for name, number in zip(values, _numbered(values), strict=True)]
@@ -109,11 +106,11 @@ def _json_tables(file: Path, plan: Plan, refused: list[Reject]) -> Iterator[Tabl
 
 def _json_rows(
     lines: Iterable[tuple[int, bytes]], plan: Plan, file: Path, refused: list[Reject]
-) -> Iterator[Row]:
+) -> Iterator[PlacedRow]:
     for number, line in lines:
         try:
-            for cells in json_rows(line.decode("utf-8", "replace"), nested=plan.nested):
-                yield placed(cells, ())
+            for row in json_rows(line.decode("utf-8", "replace"), nested=plan.nested):
+                yield placed(row, ())
         except RecordRefused as error:
             excerpt = line[:EXCERPT_CHARACTERS].decode("utf-8", "replace")
             refused.append(Reject(error.reason, f"{file.name}:{number}", excerpt))

@@ -11,6 +11,8 @@ from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_compl
 from multiprocessing import get_context
 from typing import Protocol, TypeVar
 
+from modeltap.tuning import collect_seldom
+
 Unit = TypeVar("Unit")
 Part = TypeVar("Part")
 
@@ -59,8 +61,8 @@ class Processes:
     def map(
         self, function: Callable[[Unit], Part], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Part]]:
-        context = get_context("forkserver")
-        yield from _pooled(ProcessPoolExecutor(self._count, context), function, units)
+        pool = ProcessPoolExecutor(self._count, get_context("forkserver"), collect_seldom)
+        yield from _pooled(pool, function, units)
 
 
 def _pooled(

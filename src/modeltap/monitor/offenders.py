@@ -56,8 +56,9 @@ def _found(
     for places, columns in tables:
         for (name, check), choose in wanted.items():
             kept = found[name, check]
-            if name in columns and len(kept) < OFFENDERS_MAX:
-                kept.extend(_chosen(places, columns[name], choose, OFFENDERS_MAX - len(kept)))
+            if len(kept) < OFFENDERS_MAX:
+                texts = columns.get(name, pa.nulls(len(places), pa.string()))
+                kept.extend(_chosen(places, texts, choose, OFFENDERS_MAX - len(kept)))
         if all(len(kept) == OFFENDERS_MAX for kept in found.values()):
             break
     return {key: tuple(kept) for key, kept in found.items()}

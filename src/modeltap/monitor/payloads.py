@@ -1,30 +1,33 @@
 """One captured record → rows, the careful way: each side by its own encoding (contract §4.6).
 
-    line ─record_of─▶ record ─rows_of─▶ rows of cells ─`placing.py`─▶ the baseline's columns
+    line ─record_of─▶ record ─rows_of─▶ rows, names or none ─`placing.py`─▶ the baseline's columns
 
-A cell is a name, or none, and a text, or none where the value is missing. Texts are kept as they
-were written: a number keeps its literal (`1.0` is no `1`), because its type is told by its text
-alone. Only an empty CSV field and JSON's `null` are missing; JSON's `""` is a value.
+Texts are kept as they were written: a number keeps its literal (`1.0` is no `1`), because its type
+is told by its text alone. Only an empty CSV field and JSON's `null` are missing; JSON's `""` is a
+value.
 
 * CSV: fields have no names; quotes as in RFC 4180. A blank line is a missing value where a row is
   one value, and nothing elsewhere.
-* JSON: an object is a row of named cells, a list of values a row of unnamed ones, a bare value a
+* JSON: an object is a row of named values, a list of values a row of unnamed ones, a bare value a
   row of one; a list of objects or of lists, and JSON Lines, are several rows. Objects and lists
   within a row are refused, or flattened to dotted names (`a.b.0`) where `nested` allows it.
 * BASE64 is what neither is: only a preprocessor can read it.
 
-The output's cells come first, then the input's; a name that a row has twice keeps its first value,
+The output's values come first, then the input's; a name that a row has twice keeps its first value,
 so the output's. Rows of both sides go together line by line; a single row goes with each of the
 other side's.
+
+A value must cost next to nothing here, or a million records take minutes: what can be done for a
+row at once is, and what hangs on the names alone is done once for all rows that have the same.
 """
 
 import csv
 import io
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any, Final, Literal, NoReturn
+from functools import lru_cache
+from itertools import chain
+from typing import Any, Final, Literal, NamedTuple, NoReturn
 
 import orjson
 
@@ -37,10 +40,19 @@ LINE_BYTES_MAX = 128 * 1024 * 1024
 NESTING_MAX = 64
 """How deep a flattened value may lie: each level lengthens its name."""
 
-Cell = tuple[str | None, str | None]
-"""A name, or None; a text, or None where the value is missing."""
+FORMS_KEPT = 64
+"""Rows of one source mostly have the same names: of so many forms is kept what hangs on them."""
 
-Row = tuple[Cell, ...]
+Names = tuple[str | None, ...]
+Texts = tuple[str | None, ...]
+
+
+class Row(NamedTuple):
+    """Values, and what each is called: a name, or None. A value is a text, or None: missing."""
+
+    names: Names
+    texts: Texts
+
 
 Refusal = Literal[
     "malformed",  # no record, no CSV, no JSON
@@ -127,21 +139,26 @@ def _together(sides: Sequence[tuple[str, list[Row]]]) -> list[Row]:
         counts = ", ".join(f"{name} has {len(rows)} rows" for name, rows in sides)
         raise RecordRefused("rows_differ", f"{counts}: one must have as many, or a single one")
     repeated = (rows * most if len(rows) == 1 else rows for _, rows in sides)
-    together = zip(*repeated, strict=True)
-    return [_distinct(cell for row in parts for cell in row) for parts in together]
+    return [_joined(parts) for parts in zip(*repeated, strict=True)]
 
 
-def _distinct(cells: Iterable[Cell]) -> Row:
-    """Leave out the later cells of a name."""
-    seen = set[str]()
-    kept = []
-    for cell in cells:
-        name = cell[0]
-        if name is None or name not in seen:
-            kept.append(cell)
-        if name is not None:
-            seen.add(name)
-    return tuple(kept)
+def _joined(parts: Iterable[Row]) -> Row:
+    """Put values beside each other; of a name that comes twice only the first stays."""
+    names_of_parts, texts_of_parts = zip(*parts, strict=True)
+    names, kept = _distinct(names_of_parts)
+    texts = tuple(chain.from_iterable(texts_of_parts))
+    return Row(names, texts if kept is None else tuple(texts[at] for at in kept))
+
+
+@lru_cache(FORMS_KEPT)
+def _distinct(names_of_parts: tuple[Names, ...]) -> tuple[Names, tuple[int, ...] | None]:
+    """Give the names without the later ones of a kind, and which stay; None: all."""
+    names = tuple(chain.from_iterable(names_of_parts))
+    first = {name: at for at, name in reversed(list(enumerate(names)))}
+    kept = tuple(at for at, name in enumerate(names) if name is None or first[name] == at)
+    if len(kept) == len(names):
+        return names, None
+    return tuple(names[at] for at in kept), kept
 
 
 # ---------------------------------------------------------------- CSV
@@ -158,7 +175,12 @@ def csv_rows(text: str) -> list[Row]:
     width = max(map(len, lines), default=0)
     if width == 1:
         lines = [line or [""] for line in lines]
-    return [tuple((None, field or None) for field in line) for line in lines if line and width]
+    return [_unnamed(field or None for field in line) for line in lines if line and width]
+
+
+def _unnamed(texts: Iterable[str | None]) -> Row:
+    values = tuple(texts)
+    return Row((None,) * len(values), values)
 
 
 # ---------------------------------------------------------------- JSON
@@ -171,7 +193,7 @@ def _no_number(_: str) -> NoReturn:
 _DECODER: Final = json.JSONDecoder(parse_float=str, parse_int=str, parse_constant=_no_number)
 """Leaves numbers as they are written, so that what is no container, boolean or null is a text."""
 
-_BLANKS: Final = re.compile(r"[ \t\r\n]*")
+_BLANKS: Final = " \t\r\n"
 
 
 def json_rows(text: str, *, nested: bool = False) -> list[Row]:
@@ -179,60 +201,63 @@ def json_rows(text: str, *, nested: bool = False) -> list[Row]:
 
     Raise `RecordRefused`: `malformed`, `not_flat`, `empty`, `not_a_number`.
     """
-    with _refusing():
+    try:
         rows = [row for value in _values(text) for row in _rows_of_value(value, nested)]
         if "\\u" in text:
             _must_be_text(rows)
+    except (ValueError, RecursionError) as error:
+        raise _refusal(error) from None
     return rows
 
 
 def literal(text: bytes) -> Any:
     """Read one value of JSON, its numbers as texts. Raise `RecordRefused` as `json_rows` does."""
-    with _refusing():
+    try:
         return _DECODER.decode(text.decode())
+    except (ValueError, RecursionError) as error:
+        raise _refusal(error) from None
 
 
 def named_row(value: Any) -> dict[str, str | None]:
     """Read a flat object of `literal`. Raise `RecordRefused` as `json_rows` does."""
     if not isinstance(value, dict):
         raise RecordRefused("malformed", "a row is no object")
-    with _refusing():
-        row = _row(value, nested=False)
-        _must_be_text([row])
-    return {name: text for name, text in row if name is not None}
-
-
-@contextmanager
-def _refusing() -> Iterator[None]:
+    row = _row(value, nested=False)
     try:
-        yield
-    except RecursionError:
-        raise RecordRefused("not_flat", "the JSON is nested too deeply") from None
-    except ValueError:
-        raise RecordRefused("malformed", "the payload is no JSON: cut short or damaged") from None
+        _must_be_text([row])
+    except ValueError as error:
+        raise _refusal(error) from None
+    return dict(zip(value, row.texts, strict=True))
+
+
+def _refusal(error: Exception) -> RecordRefused:
+    if isinstance(error, RecursionError):
+        return RecordRefused("not_flat", "the JSON is nested too deeply")
+    return RecordRefused("malformed", "the payload is no JSON: cut short or damaged")
 
 
 def _must_be_text(rows: list[Row]) -> None:
     """Raise `ValueError` for half a surrogate pair: JSON can spell it, UTF-8 cannot."""
     for row in rows:
-        "".join(part for cell in row for part in cell if part).encode()
+        "".join(part for part in chain(*row) if part).encode()
 
 
 def _values(text: str) -> Iterator[Any]:
     """Read values that stand each on lines of their own: one, or JSON Lines."""
-    at = _after_blanks(text, 0)
-    while at < len(text):
-        value, end = _DECODER.raw_decode(text, at)
+    rest = text.strip(_BLANKS)
+    at = 0
+    while at < len(rest):
+        value, end = _DECODER.raw_decode(rest, at)
         yield value
-        at = _after_blanks(text, end)
-        if at < len(text) and "\n" not in text[end:at]:
+        at = _after_blanks(rest, end)
+        if at < len(rest) and "\n" not in rest[end:at]:
             raise ValueError("two values on one line")
 
 
 def _after_blanks(text: str, at: int) -> int:
-    found = _BLANKS.match(text, at)
-    assert found is not None  # it matches the empty text
-    return found.end()
+    while at < len(text) and text[at] in _BLANKS:
+        at += 1
+    return at
 
 
 def _rows_of_value(value: Any, nested: bool) -> list[Row]:
@@ -246,37 +271,49 @@ def _all(kind: type, values: list[Any]) -> bool:
 
 
 def _row(value: Any, nested: bool) -> Row:
-    cells = tuple(_cells(value, nested))
-    if not cells:
-        raise RecordRefused("empty", "an object or a list has no value")
-    return cells
+    names, values = _members(value)
+    if not values:
+        raise RecordRefused("empty", _WITHOUT_VALUE)
+    kinds = set(map(type, values))
+    if not kinds.isdisjoint(_CONTAINERS):
+        return _flattened_row(names, values, nested)
+    return Row(names, tuple(map(_text, values)) if bool in kinds else values)
 
 
-def _cells(value: Any, nested: bool) -> Iterator[Cell]:
+def _members(value: Any) -> tuple[Names, tuple[Any, ...]]:
     if isinstance(value, dict):
-        for name, each in value.items():
-            yield from _flat(name, name, each, nested)
-    elif isinstance(value, list):
-        for index, each in enumerate(value):
-            yield from _flat(None, str(index), each, nested)
-    else:
-        yield None, _text(value)
+        return tuple(value), tuple(value.values())
+    values = tuple(value) if isinstance(value, list) else (value,)
+    return (None,) * len(values), values
 
 
-def _flat(name: str | None, path: str, value: Any, nested: bool) -> Iterator[Cell]:
-    if not isinstance(value, dict | list):
-        yield name, _text(value)
-    elif nested:
-        yield from _flattened(path, value, NESTING_MAX)
-    else:
+_CONTAINERS: Final = (dict, list)
+_WITHOUT_VALUE: Final = "an object or a list has no value"
+
+
+def _flattened_row(names: Names, values: tuple[Any, ...], nested: bool) -> Row:
+    """Give a row in which a value is none yet, but an object or a list."""
+    if not nested:
         raise RecordRefused(
             "not_flat",
             "an object or a list lies within a row: allow nested JSON, or flatten it in a "
             "record_preprocessor_script",
         )
+    cells = list(_cells(names, values))
+    if not cells:
+        raise RecordRefused("empty", _WITHOUT_VALUE)
+    return _joined([Row(*zip(*cells, strict=True))])
 
 
-def _flattened(path: str, value: Any, depth: int) -> Iterator[Cell]:
+def _cells(names: Names, values: tuple[Any, ...]) -> Iterator[tuple[str | None, str | None]]:
+    for at, (name, value) in enumerate(zip(names, values, strict=True)):
+        if isinstance(value, dict | list):
+            yield from _flattened(str(at) if name is None else name, value, NESTING_MAX)
+        else:
+            yield name, _text(value)
+
+
+def _flattened(path: str, value: Any, depth: int) -> Iterator[tuple[str, str | None]]:
     if not isinstance(value, dict | list):
         yield path, _text(value)
         return

@@ -1,41 +1,49 @@
-"""A row's cells → the baseline's columns (contract §4.6)."""
+"""A row's values → the baseline's columns (contract §4.6)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from functools import lru_cache
 
-from modeltap.monitor.payloads import Cell, RecordRefused
+from modeltap.monitor.payloads import FORMS_KEPT, Names, RecordRefused, Row, Texts
 
-Row = Mapping[str, str | None]
-"""A row by the names of its columns; None: missing."""
+Columns = tuple[str, ...]
+
+PlacedRow = tuple[Columns, Texts]
+"""The columns that a row has values for, and the values; None: missing."""
 
 
-def placed(cells: Sequence[Cell], names: Sequence[str]) -> Row:
-    """Put a row's cells into columns. Raise `RecordRefused` for one that does not fit.
+def placed(row: Row, columns: Columns) -> PlacedRow:
+    """Put a row's values into columns. Raise `RecordRefused` for one that does not fit.
 
-    If one of its names is a column, or no columns are known, cells go by their names, and those
+    If one of its names is a column, or no columns are known, values go by their names, and those
     without one fill the columns that are left, in order. Else all go by their position.
     """
-    own = {name for name, _ in cells if name is not None}
-    if not own or (names and not own & set(names)):
-        return _by_position([text for _, text in cells], names)
-    left = iter([name for name in names if name not in own])
-    row = {name if name is not None else next(left, None): text for name, text in cells}
-    if None in row:
+    return _found(row.names, columns), row.texts
+
+
+@lru_cache(FORMS_KEPT)
+def _found(names: Names, columns: Columns) -> Columns:
+    own = {name for name in names if name is not None}
+    if not own or (columns and own.isdisjoint(columns)):
+        return _by_position(len(names), columns)
+    left = iter([column for column in columns if column not in own])
+    found = [next(left, None) if name is None else name for name in names]
+    if None in found:
         raise RecordRefused("ragged_row", "it has more values without a name than columns are left")
-    return {name: text for name, text in row.items() if name is not None}
+    return tuple(name for name in found if name is not None)
 
 
-def placed_by_keys(row: Row, names: Sequence[str]) -> Row:
+def placed_by_keys(row: Mapping[str, str | None], columns: Columns) -> PlacedRow:
     """Put a preprocessor's row into columns: by its keys, or by the order of their texts.
 
     The latter where a key is no column: so `str(at).zfill(20)` gives positions.
     """
-    if not names or row.keys() <= set(names):
-        return row
-    return _by_position([text for _, text in sorted(row.items())], names)
+    if not columns or row.keys() <= set(columns):
+        return tuple(row), tuple(row.values())
+    return _by_position(len(row), columns), tuple(text for _, text in sorted(row.items()))
 
 
-def _by_position(texts: Sequence[str | None], names: Sequence[str]) -> Row:
-    columns = names or [f"_c{at}" for at in range(len(texts))]
-    if len(texts) != len(columns):
-        raise RecordRefused("ragged_row", f"{len(texts)} values for {len(columns)} columns")
-    return dict(zip(columns, texts, strict=True))
+def _by_position(count: int, columns: Columns) -> Columns:
+    found = columns or tuple(f"_c{at}" for at in range(count))
+    if count != len(found):
+        raise RecordRefused("ragged_row", f"{count} values for {len(found)} columns")
+    return found

@@ -17,6 +17,9 @@ EXCERPT_CHARACTERS = 200
 BLOCK_BYTES = 1 << 20  # larger blocks cost page faults, by half as much again
 RAGGED = "ragged_row"
 
+Placed = tuple[pa.StringArray, Mapping[str, pa.StringArray]]
+"""Where each row stands, and the columns."""
+
 
 def profile_of(columns: Mapping[str, pa.ChunkedArray], rows: int, plan: Plan) -> Profile:
     """Sum up columns of texts, all of `rows` values."""

@@ -85,6 +85,56 @@ def test_violations_come_with_their_records(suggested: Path, tmp_path: Path) -> 
     assert len(written["violations"]) == 5
 
 
+OF_THE_SCRIPT = """
+def preprocess_handler(inference_record):
+    is_seventh = '"whole": 7' in inference_record.endpoint_input.data
+    return {"label": 1, "whole": "x" if is_seventh else 3}
+"""
+
+
+def as_json(number: int, part: float, word: str) -> bytes:
+    sides = json.dumps({"whole": number, "part": part, "word": word}), '{"label": 1}'
+    kind = "application/json"
+    return line(*sides, number=number, question_type=kind, answer_type=kind)
+
+
+def places(findings: Findings, feature: str, check: str) -> list[str]:
+    return [each.place for each in findings.offenders[feature, check]]
+
+
+def test_violations_of_json_come_with_their_records(suggested: Path, tmp_path: Path) -> None:
+    lines = [as_json(number, 0.5, "a") for number in range(20)]
+    lines[3] = lines[3].replace(b'\\"whole\\": 3', b'\\"whole\\": \\"x\\"')
+    lines[4] = lines[4].replace(b'\\"part\\": 0.5, ', b"")
+    findings = analyze(write(tmp_path / "part.jsonl", lines), suggested, form=Format.CAPTURE)
+    assert places(findings, "whole", "data_type_check") == ["event-3"]
+    assert places(findings, "part", "completeness_check") == ["event-4"]
+
+
+def test_a_column_that_a_file_does_not_have_is_missing_in_it(
+    suggested: Path, tmp_path: Path
+) -> None:
+    without = as_json(1, 0.5, "a").replace(b'\\"part\\": 0.5, ', b"")
+    files = [
+        write(tmp_path / f"{at}.jsonl", [each])
+        for at, each in enumerate([as_json(0, 0.5, "a"), without])
+    ]
+    findings = analyze(files, suggested, form=Format.CAPTURE)
+    assert places(findings, "part", "completeness_check") == ["event-1"]
+
+
+def test_violations_of_a_preprocessors_rows_come_with_their_records(
+    suggested: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "script.py"
+    script.write_text(OF_THE_SCRIPT)
+    plan = Plan(Format.CAPTURE, preprocessor=str(script))
+    file = write(tmp_path / "part.jsonl", [as_json(number, 0.5, "a") for number in range(20)])
+    constraints = json.loads((suggested / "constraints.json").read_text())
+    findings = analyse(Request("t", [file], plan, constraints), lambda *_: None)
+    assert places(findings, "whole", "data_type_check") == ["event-7"]
+
+
 def test_violations_do_not_hang_on_the_order_of_records(suggested: Path, tmp_path: Path) -> None:
     rows: list[tuple[object, object, object]] = [(number, 9.5, "z") for number, _, _ in ROWS]
     rows[0] = ("x", "", "a")

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from captures import line, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from modeltap.monitor.captured import summarise_captured
-from modeltap.monitor.careful import width_of
+from modeltap.monitor.careful import CHUNK_ROWS, CarefulReader, width_of
 from modeltap.monitor.plan import Format, Plan
 from modeltap.monitor.profile import Profile
 
@@ -79,6 +80,33 @@ def test_flat_json_goes_by_its_names(tmp_path: Path) -> None:
     assert profile.columns["label"].tally.fractional == 1  # as it was written
     assert profile.columns["b"].tally.missing == 2
     assert profile.columns["new"].tally.missing == 2
+
+
+def test_rows_of_different_forms_keep_their_order(tmp_path: Path) -> None:
+    lines = [
+        json_line('{"a": 1, "b": "x"}', '{"label": 0}'),
+        json_line('{"b": "y", "a": 2}', '{"label": 0}'),
+        json_line('{"b": "z"}', '{"label": 1}'),
+        json_line('{"a": 4, "b": "x"}', "0.5"),
+    ]
+    careful = CarefulReader(PLAN, "part.jsonl")
+    records = [text.decode() for text in lines]
+    _, columns = careful.placed(pa.array(records))
+    assert {name: column.to_pylist() for name, column in columns.items()} == {
+        "label": ["0", "0", "1", "0.5"],
+        "a": ["1", "2", None, "4"],
+        "b": ["x", "y", "z", "x"],
+    }
+    assert read(tmp_path, *lines).columns["a"].tally.missing == 1
+
+
+@pytest.mark.parametrize("count", [CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1])
+def test_no_row_is_lost_where_chunks_end(count: int) -> None:
+    record = json_line('{"a": 1, "b": "x"}', '{"label": 0}').decode()
+    last = json_line('{"a": 1, "b": "x", "c": "y"}', '{"label": 0}').decode()
+    profile = CarefulReader(PLAN, "part.jsonl").profile(pa.array([record] * count + [last]))
+    assert profile.rows == profile.columns["a"].tally.total == count + 1
+    assert profile.columns["c"].tally.missing == count
 
 
 def test_csv_in_and_json_out(tmp_path: Path) -> None:

@@ -188,7 +188,7 @@ def test_the_record_itself_is_read_as_any_other(script: Path) -> None:
             return inference_record
         """
     [outcome] = outcomes(script, text)
-    assert [value for _, value in rows_of(outcome)[0]] == ["0.7", "1", "2"]
+    assert rows_of(outcome)[0].texts == ("0.7", "1", "2")
 
 
 # ---------------------------------------------------------------- what it may break

@@ -29,11 +29,18 @@ def record(output: Document | None, given: Document | None) -> Document:
     return {"captureData": {name: each for name, each in sides.items() if each is not None}}
 
 
+Cells = tuple[tuple[str | None, str | None], ...]  # names, or none, and texts
+
+
+def cells(rows: list[Row]) -> list[Cells]:
+    return [tuple(zip(row.names, row.texts, strict=True)) for row in rows]
+
+
 def texts(rows: list[Row]) -> list[list[str | None]]:
-    return [[text for _, text in row] for row in rows]
+    return [list(row.texts) for row in rows]
 
 
-def unnamed(*values: str | None) -> Row:
+def unnamed(*values: str | None) -> Cells:
     return tuple((None, value) for value in values)
 
 
@@ -50,12 +57,14 @@ def refusal(record: Document, *, nested: bool = False) -> str:
 
 def test_a_pair_of_csv_is_output_then_input() -> None:
     pair = record(side("0.014\n", "CSV"), side("132,25,113.2,,1", "CSV"))
-    assert rows_of(pair) == [unnamed("0.014", "132", "25", "113.2", None, "1")]
+    assert cells(rows_of(pair)) == [unnamed("0.014", "132", "25", "113.2", None, "1")]
 
 
 def test_each_side_is_read_by_its_own_encoding() -> None:
     mixed = record(side('{"score": 0.50, "sure": true}', "JSON"), side("1,2\n", "CSV"))
-    assert rows_of(mixed) == [(("score", "0.50"), ("sure", "true"), (None, "1"), (None, "2"))]
+    assert cells(rows_of(mixed)) == [
+        (("score", "0.50"), ("sure", "true"), (None, "1"), (None, "2"))
+    ]
 
 
 @pytest.mark.parametrize("given", [side("1,2", "CSV"), None])
@@ -90,7 +99,7 @@ def test_other_counts_are_refused() -> None:
 
 def test_a_name_of_both_sides_keeps_the_outputs_value() -> None:
     pair = record(side('{"b": 1}', "JSON"), side('{"a": 2, "b": 3}', "JSON"))
-    assert rows_of(pair) == [(("b", "1"), ("a", "2"))]
+    assert cells(rows_of(pair)) == [(("b", "1"), ("a", "2"))]
 
 
 # ---------------------------------------------------------------- CSV
@@ -112,11 +121,11 @@ def test_a_name_of_both_sides_keeps_the_outputs_value() -> None:
     ],
 )
 def test_csv(text: str, rows: list[list[str | None]]) -> None:
-    assert csv_rows(text) == [unnamed(*row) for row in rows]
+    assert cells(csv_rows(text)) == [unnamed(*row) for row in rows]
 
 
 def test_a_field_may_be_as_long_as_a_prompt() -> None:
-    assert csv_rows("x" * 300_000) == [unnamed("x" * 300_000)]
+    assert cells(csv_rows("x" * 300_000)) == [unnamed("x" * 300_000)]
 
 
 @pytest.mark.parametrize("text", [f'"{SECRET}', f'1,"{SECRET}"x,2'])
@@ -145,8 +154,8 @@ def test_csv_with_broken_quotes_is_refused(text: str) -> None:
         (" \n", []),
     ],
 )  # fmt: skip
-def test_json(text: str, rows: list[Row]) -> None:
-    assert json_rows(text) == rows
+def test_json(text: str, rows: list[Cells]) -> None:
+    assert cells(json_rows(text)) == rows
 
 
 @pytest.mark.parametrize(
@@ -184,8 +193,19 @@ def test_bad_json_is_refused(text: str, reason: str) -> None:
         ('{"a": {}, "b": 1}', (("b", "1"),)),
     ],
 )  # fmt: skip
-def test_nested_json_flattens_to_dotted_names(text: str, row: Row) -> None:
-    assert rows_of(record(None, side(text, "JSON")), nested=True) == [row]
+def test_nested_json_flattens_to_dotted_names(text: str, row: Cells) -> None:
+    assert cells(rows_of(record(None, side(text, "JSON")), nested=True)) == [row]
+
+
+@pytest.mark.parametrize(
+    ("text", "row"),
+    [
+        ('{"a.b": 1, "a": {"b": 2}}', (("a.b", "1"),)),
+        ('{"a": {"b": 1}, "a.b": 2, "c": 3}', (("a.b", "1"), ("c", "3"))),
+    ],
+)
+def test_of_a_flattened_name_that_is_taken_the_first_stays(text: str, row: Cells) -> None:
+    assert cells(json_rows(text, nested=True)) == [row]
 
 
 def test_flattening_ends_somewhere() -> None:

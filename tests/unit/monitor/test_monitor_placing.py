@@ -2,14 +2,25 @@
 
 import pytest
 
-from modeltap.monitor.payloads import Cell, RecordRefused
-from modeltap.monitor.placing import placed, placed_by_keys
+from modeltap.monitor.payloads import RecordRefused, Row
+from modeltap.monitor.placing import PlacedRow, placed, placed_by_keys
 
 NAMES = ("a", "b", "c")
 
 
+Cell = tuple[str | None, str | None]  # a name, or none, and a text
+
+
 def unnamed(*texts: str) -> tuple[Cell, ...]:
     return tuple((None, text) for text in texts)
+
+
+def row_of(cells: tuple[Cell, ...]) -> Row:
+    return Row(tuple(name for name, _ in cells), tuple(text for _, text in cells))
+
+
+def by_column(row: PlacedRow) -> dict[str, str | None]:
+    return dict(zip(*row, strict=True))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +36,7 @@ def unnamed(*texts: str) -> tuple[Cell, ...]:
     ],
 )
 def test_a_row_is_placed(cells: tuple[Cell, ...], row: dict[str, str | None]) -> None:
-    assert placed(cells, NAMES) == row
+    assert by_column(placed(row_of(cells), NAMES)) == row
 
 
 @pytest.mark.parametrize(
@@ -39,13 +50,13 @@ def test_a_row_is_placed(cells: tuple[Cell, ...], row: dict[str, str | None]) ->
 )
 def test_a_row_that_does_not_fit_is_ragged(cells: tuple[Cell, ...]) -> None:
     with pytest.raises(RecordRefused) as refused:
-        placed(cells, NAMES)
+        placed(row_of(cells), NAMES)
     assert refused.value.reason == "ragged_row"
 
 
 def test_without_columns_names_and_positions_make_them() -> None:
-    assert placed((("x", "1"),), ()) == {"x": "1"}
-    assert placed(unnamed("1", "2"), ()) == {"_c0": "1", "_c1": "2"}
+    assert by_column(placed(row_of((("x", "1"),)), ())) == {"x": "1"}
+    assert by_column(placed(row_of(unnamed("1", "2")), ())) == {"_c0": "1", "_c1": "2"}
 
 
 @pytest.mark.parametrize(
@@ -59,7 +70,7 @@ def test_without_columns_names_and_positions_make_them() -> None:
 def test_a_preprocessors_row_is_placed(
     keys: dict[str, str | None], row: dict[str, str | None]
 ) -> None:
-    assert placed_by_keys(keys, NAMES) == row
+    assert by_column(placed_by_keys(keys, NAMES)) == row
 
 
 def test_a_preprocessors_row_can_be_ragged() -> None:
