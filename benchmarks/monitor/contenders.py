@@ -2,14 +2,14 @@
 
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
 from benchmarks import environments, machine
 from benchmarks.environments import Unavailable
 from benchmarks.monitor import cost, ours, truth
-from benchmarks.monitor.data import Input
+from benchmarks.monitor.data import Input, write_json
 from benchmarks.monitor.truth import Statistics
 
 RECORDS, CSV = "records", "CSV"
@@ -67,7 +67,7 @@ class Contender:
 
 # ---------------------------------------------------------------- ours and the limit
 
-EXACT, MERGEABLE, PART, LIMIT = "exact", "mergeable", "mergeable-part", "wc"
+EXACT, MERGEABLE, PART, JSON, LIMIT = "exact", "mergeable", "mergeable-part", "json", "wc"
 _ALL: Final = "all of it"
 
 
@@ -80,9 +80,6 @@ def _analysis(name: str, title: str, analyze: _Analyze, part: int = 1) -> Conten
     def command(task: Task) -> list[str]:
         return analyze(task.given, _baseline(task), task.folder)
 
-    def prepare(task: Task) -> None:
-        cost.of(ours.baseline(task.given.csv, _baseline(task)), {}, _baseline(task))
-
     return Contender(
         name=name,
         title=title,
@@ -90,10 +87,31 @@ def _analysis(name: str, title: str, analyze: _Analyze, part: int = 1) -> Conten
         gives=_ALL,
         command=command,
         statistics=ours.statistics,
-        prepare=prepare,
+        prepare=_suggest,
         part=part,
         is_complete=True,
     )
+
+
+def _of_json() -> Contender:
+    """Analyze the same records with bodies of JSON, each parsed for itself."""
+    of_csv = _analysis(JSON, "modeltap analyze, JSON", ours.analyze)
+
+    def prepare(task: Task) -> None:
+        write_json(task.given)
+        _suggest(task)
+
+    return replace(
+        of_csv,
+        reads="records of JSON",
+        command=lambda task: ours.analyze(task.given, _baseline(task), task.folder, of_json=True),
+        prepare=prepare,
+        records_max=100_000,
+    )
+
+
+def _suggest(task: Task) -> None:
+    cost.of(ours.baseline(task.given.csv, _baseline(task)), {}, _baseline(task))
 
 
 def _baseline(task: Task) -> Path:
@@ -176,6 +194,7 @@ def all_of_them() -> list[Contender]:
         _analysis(EXACT, "modeltap analyze, exact", ours.analyze),
         _analysis(MERGEABLE, "modeltap analyze, mergeable", ours.analyze_bounded),
         _analysis(PART, "the same, a quarter of the files", ours.analyze_bounded, part=4),
+        _of_json(),
         _suggestion(),
         _program("polars_records", "Polars {}, a program", _ALL),
         _program("pandas_records", "pandas {} and orjson, a program", _ALL),

@@ -8,12 +8,14 @@ end, as AWS's own samples have none. Written twice:
     {records}-{files}/captured/endpoint/AllTraffic/yyyy/mm/dd/hh/MM-SS-mmm-{uuid}.jsonl
     {records}-{files}/rows.csv         the same rows, output first, with a header
     {records}-{files}/columns.json     {name: its type, in AWS's words}, in order
+    {records}-{files}/json/…           the records, their bodies as JSON: where it is asked for
 """
 
+import csv
 import json
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from shutil import rmtree
 from typing import Any, Final
@@ -24,7 +26,7 @@ import pyarrow.compute as pc
 
 from modeltap.clock import stamp
 from modeltap.nouns import CapturedRecord, CaptureEncoding, Half
-from modeltap.record import encode
+from modeltap.record import decode, encode
 
 SEED: Final = 69
 FORM: Final = "1"
@@ -60,7 +62,7 @@ COLUMNS: Final[dict[str, str]] = (
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """Some records, as captured and as CSV."""
+    """Some records, as captured and as CSV; `write_json` makes them JSON, too."""
 
     folder: Path
     records: int
@@ -68,6 +70,10 @@ class Input:
     @property
     def captured(self) -> Path:
         return self.folder / "captured"
+
+    @property
+    def json(self) -> Path:
+        return self.folder / "json"
 
     @property
     def csv(self) -> Path:
@@ -189,3 +195,39 @@ def _ids(chance: np.random.Generator, size: int) -> Iterator[str]:
     for at in range(0, len(digits), 32):
         each = digits[at : at + 32]
         yield f"{each[:8]}-{each[8:12]}-4{each[13:16]}-a{each[17:20]}-{each[20:]}"
+
+
+# ---------------------------------------------------------------- records of JSON
+
+
+def write_json(given: Input) -> None:
+    """Write the same records, their bodies as flat JSON: `{"prediction": 0.5}` for an output."""
+    for file in given.files:
+        into = given.json / file.relative_to(given.captured)
+        into.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("rb") as lines, into.open("wb") as written:
+            written.writelines(map(_as_json, lines))
+
+
+def _as_json(line: bytes) -> bytes:
+    record, names = decode(line), iter(COLUMNS)
+    assert record.output is not None
+    assert record.input is not None
+    output, asked = (_json_half(half, names) for half in (record.output, record.input))
+    return encode(replace(record, output=output, input=asked), lambda _: CaptureEncoding.JSON)
+
+
+def _json_half(half: Half, names: Iterator[str]) -> Half:
+    """Name the values of a CSV line, by as many names as it has values."""
+    (values,) = csv.reader([half.body.decode()])
+    members = (
+        f"{json.dumps(name)}: {_json_value(name, text)}"
+        for text, name in zip(values, names, strict=False)
+    )
+    return Half("application/json", f"{{{', '.join(members)}}}".encode())
+
+
+def _json_value(name: str, text: str) -> str:
+    if not text:
+        return "null"
+    return json.dumps(text) if COLUMNS[name] == "String" else text

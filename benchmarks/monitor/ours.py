@@ -22,10 +22,10 @@ def baseline(rows: Path, output: Path) -> list[str]:
     return [*_MODELTAP, "baseline", str(rows), "--output", str(output)]
 
 
-def analyze(given: Input, against: Path, output: Path) -> list[str]:
+def analyze(given: Input, against: Path, output: Path, *, of_json: bool = False) -> list[str]:
     """Describe captured records and check them against a baseline: exact where memory allows."""
     where = ["--baseline", str(against), "--output", str(output)]
-    return [*_MODELTAP, "analyze", str(given.captured), *where]
+    return [*_MODELTAP, "analyze", str(given.json if of_json else given.captured), *where]
 
 
 def analyze_bounded(given: Input, against: Path, output: Path) -> list[str]:

@@ -299,13 +299,13 @@ def _flattened_row(names: Names, values: tuple[Any, ...], nested: bool) -> Row:
             "an object or a list lies within a row: allow nested JSON, or flatten it in a "
             "record_preprocessor_script",
         )
-    cells = list(_cells(names, values))
-    if not cells:
+    leaves = list(_leaves(names, values))
+    if not leaves:
         raise RecordRefused("empty", _WITHOUT_VALUE)
-    return _joined([Row(*zip(*cells, strict=True))])
+    return _joined([Row(*zip(*leaves, strict=True))])
 
 
-def _cells(names: Names, values: tuple[Any, ...]) -> Iterator[tuple[str | None, str | None]]:
+def _leaves(names: Names, values: tuple[Any, ...]) -> Iterator[tuple[str | None, str | None]]:
     for at, (name, value) in enumerate(zip(names, values, strict=True)):
         if isinstance(value, dict | list):
             yield from _flattened(str(at) if name is None else name, value, NESTING_MAX)

@@ -1,6 +1,7 @@
 """The benchmark of the analysis: its input, its truth, what it counts, and what it makes of it."""
 
 import csv
+import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,21 @@ def test_the_rows_are_those_of_the_records(given: data.Input) -> None:
     with given.csv.open() as lines:
         assert {len(row) for row in csv.reader(lines)} == {len(data.COLUMNS)}
     assert len({each.event_id for each in records}) == RECORDS
+
+
+def test_records_of_json_hold_the_same_rows(given: data.Input) -> None:
+    data.write_json(given)
+    files = sorted(given.json.rglob("*.jsonl"))
+    records = [decode(line) for path in files for line in path.read_bytes().splitlines()]
+    with given.csv.open() as lines:
+        rows = list(csv.DictReader(lines))
+    assert len(records) == len(rows)
+    for record, row in zip(records, rows, strict=True):
+        assert record.output is not None
+        assert record.input is not None
+        found = json.loads(record.output.body, parse_float=str, parse_int=str)
+        found |= json.loads(record.input.body, parse_float=str, parse_int=str)
+        assert found == {name: text or None for name, text in row.items()}
 
 
 def test_the_input_is_the_same_each_time(given: data.Input, tmp_path: Path) -> None:
