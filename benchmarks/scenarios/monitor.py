@@ -39,11 +39,12 @@ TEXT = """\
 {records:,} captured records of 69 columns (20 numbers, 43 one-hot, 6 strings) in {files} files,
 made by a seeded generator. *Records* are read as captured: {megabytes:,.0f} MB of JSON lines that
 hold the rows in two CSV strings, *records of JSON* in two JSON objects, which are parsed one by
-one; *CSV* is the same rows, plain. *All of it* is: what is missing, mean, population deviation, smallest, largest, ten buckets and the 99 percentiles of each number;
-what is missing, distinct values and, up to 120, their counts of each string. modeltap also checks
-against a baseline, and writes its documents and a page. A *program* is ours, on that library, to
-the same end, as cheap as we could make it: it is told the columns' types, which modeltap takes
-from its baseline, and neither checks nor draws. Whatever a contender gives is compared with the
+one; *CSV* is the same rows, plain. *All of it* is: what is missing, mean, population deviation,
+smallest, largest, ten buckets and the 99 percentiles of each number; what is missing, distinct
+values and, up to 120, their counts of each string. modeltap also checks against a baseline, and
+writes its documents and a page. A *program* is ours, on that library, to the same end, as cheap as
+we could make it: it is told the columns' types, which modeltap takes from its baseline, and neither
+checks nor draws. Whatever a contender gives is compared with the
 truth; estimates may be off by a percent of ranks, a tenth of the distinct values.
 
 CPU is user and system time of the whole process tree, imports included; *start* is what the same
