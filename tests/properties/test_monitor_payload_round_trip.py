@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from modeltap.monitor.careful import columns_of
 from modeltap.monitor.payloads import RecordRefused, Row, record_of, rows_of
 from modeltap.nouns import CapturedRecord, CaptureEncoding, Document, Half
 from modeltap.record import encode
@@ -113,3 +114,14 @@ def test_any_document_gives_rows_or_is_refused(side: Any) -> None:
             assert rows_of(record)
         except RecordRefused as refused:
             assert refused.reason in {"malformed", "no_data", "empty"}
+
+
+@given(st.lists(st.dictionaries(st.sampled_from("abcd"), st.none() | fields, min_size=1)))
+def test_rows_of_any_forms_become_columns(rows: list[dict[str, str | None]]) -> None:
+    columns, count = columns_of((tuple(row), tuple(row.values())) for row in rows)
+    names = dict.fromkeys(name for row in rows for name in row)
+    assert count == len(rows)
+    assert {name: column.to_pylist() for name, column in columns.items()} == {
+        name: [row.get(name) for row in rows] for name in names
+    }
+    assert list(columns) == list(names)

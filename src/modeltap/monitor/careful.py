@@ -3,11 +3,10 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 
 from modeltap.clock import SystemClock
@@ -112,33 +111,30 @@ def columns_of(rows: Iterable[PlacedRow]) -> tuple[dict[str, pa.StringArray], in
 
 
 def _table(rows: Sequence[PlacedRow]) -> pa.Table:
-    forms: dict[Columns, _Form] = {}
-    for at, (columns, texts) in enumerate(rows):
-        form = forms.get(columns) or forms.setdefault(columns, _Form(columns))
-        form.places.append(at)
-        form.rows.append(texts)
-    whole = _below(form.table() for form in forms.values())
-    if len(forms) == 1:
-        return whole
-    return whole.take(np.argsort([at for form in forms.values() for at in form.places]))
+    """Fill columns form by form: rows that have values for the same columns."""
+    forms: dict[Columns, list[int]] = {}
+    for at, (form, _) in enumerate(rows):
+        forms.setdefault(form, []).append(at)
+    columns: dict[str, list[str | None]] = {}
+    for form, places in forms.items():
+        texts = zip(*(rows[at][1] for at in places), strict=True)
+        for name, column in zip(form, texts, strict=True):
+            _fill(columns.setdefault(name, []), places, column, len(rows))
+    return pa.table({name: pa.array(column, pa.string()) for name, column in columns.items()})
+
+
+def _fill(column: list[str | None], places: Sequence[int], texts: Texts, count: int) -> None:
+    if len(texts) == count:
+        column[:] = texts
+        return
+    column.extend([None] * (count - len(column)))
+    for at, text in zip(places, texts, strict=True):
+        column[at] = text
 
 
 def _below(tables: Iterable[pa.Table]) -> pa.Table:
     """Put tables below each other; what one does not know is missing in its rows."""
     return pa.concat_tables([pa.table({}), *tables], promote_options="default")
-
-
-@dataclass(slots=True)
-class _Form:
-    """Rows that have values for the same columns, and where each stands among all."""
-
-    columns: Columns
-    places: list[int] = field(default_factory=list)
-    rows: list[Texts] = field(default_factory=list)
-
-    def table(self) -> pa.Table:
-        columns = zip(self.columns, zip(*self.rows, strict=True), strict=True)
-        return pa.table({name: pa.array(texts, pa.string()) for name, texts in columns})
 
 
 WIDTH_LINES = 100

@@ -154,11 +154,11 @@ def _joined(parts: Iterable[Row]) -> Row:
 def _distinct(names_of_parts: tuple[Names, ...]) -> tuple[Names, tuple[int, ...] | None]:
     """Give the names without the later ones of a kind, and which stay; None: all."""
     names = tuple(chain.from_iterable(names_of_parts))
+    if len(set(names)) == len(names):
+        return names, None
     first = {name: at for at, name in reversed(list(enumerate(names)))}
     kept = tuple(at for at, name in enumerate(names) if name is None or first[name] == at)
-    if len(kept) == len(names):
-        return names, None
-    return tuple(names[at] for at in kept), kept
+    return tuple(names[at] for at in kept), kept if len(kept) < len(names) else None
 
 
 # ---------------------------------------------------------------- CSV

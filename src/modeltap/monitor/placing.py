@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
+from typing import cast
 
 from modeltap.monitor.payloads import FORMS_KEPT, Names, RecordRefused, Row, Texts
 
@@ -22,14 +23,15 @@ def placed(row: Row, columns: Columns) -> PlacedRow:
 
 @lru_cache(FORMS_KEPT)
 def _found(names: Names, columns: Columns) -> Columns:
-    own = {name for name in names if name is not None}
-    if not own or (columns and own.isdisjoint(columns)):
+    own = set(names)
+    if own == {None} or (columns and own.isdisjoint(columns)):
         return _by_position(len(names), columns)
-    left = iter([column for column in columns if column not in own])
-    found = [next(left, None) if name is None else name for name in names]
-    if None in found:
+    if None in own:
+        left = iter([column for column in columns if column not in own])
+        names = tuple(next(left, None) if name is None else name for name in names)
+    if None in names:
         raise RecordRefused("ragged_row", "it has more values without a name than columns are left")
-    return tuple(name for name in found if name is not None)
+    return cast(Columns, names)
 
 
 def placed_by_keys(row: Mapping[str, str | None], columns: Columns) -> PlacedRow:
