@@ -34,11 +34,6 @@ _GONE = {"0.20.0": "0.20.0", "0.23-1": "0.23.2"}
 KNOWN_FOR_JOBS: tuple[str, ...] = (ANALYZER, *(f"{SKLEARN}:{tag}" for tag in _SKLEARN), *KNOWN)
 """Every image that jobs can name, as `repository` or `repository:tag`."""
 
-_ANALYZERS: Mapping[str, str] = {
-    "PYTHONPATH": str(Path(modeltap.__file__).parents[1]),
-    **tuning.variables(),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class JobImage:
@@ -58,7 +53,9 @@ class JobImage:
 
     def variables(self) -> dict[str, str]:
         """Give the variables that the image itself sets."""
-        return dict(_ANALYZERS) if self.is_built_in else {}
+        if not self.is_built_in:
+            return {}
+        return {"PYTHONPATH": str(Path(modeltap.__file__).parents[1]), **tuning.variables()}
 
 
 class JobImages:
