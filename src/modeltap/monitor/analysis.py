@@ -90,7 +90,13 @@ def analyse(request: Request, progress: Progress, executor: Executor | None = No
         },
         drifts=drifts,
         offenders=offenders_of(
-            violations, found, baseline.constraints, baseline.features, request.files, plan
+            violations,
+            found,
+            baseline.constraints,
+            baseline.features,
+            request.files,
+            plan,
+            executor,
         ),
         window=window_of(plan),
     )

@@ -1,7 +1,7 @@
 """The records behind a violation: up to ten for each, found by a second look at the files."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import chain
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ from modeltap.monitor.checks import COMPLETENESS, DATA_TYPE, DRIFT, VALUES, Viol
 from modeltap.monitor.columns import numbers_of
 from modeltap.monitor.constraints import Constraints, Feature
 from modeltap.monitor.datasets import placed_tables
+from modeltap.monitor.executor import Executor
 from modeltap.monitor.findings import Offender
 from modeltap.monitor.kinds import FRACTIONAL, INTEGRAL, Kind
 from modeltap.monitor.plan import Plan
@@ -23,9 +24,10 @@ OFFENDERS_MAX = 10
 VALUE_CHARACTERS = 200
 
 Choose = Callable[[pa.StringArray], pa.BooleanArray]
-"""Tell of each value of a column whether it offends; null counts as no."""
+"""Tell of each value of a column whether it offends; null counts as no. It can be pickled."""
 
 Key = tuple[str, str]
+"""Feature, check."""
 
 
 def offenders_of(
@@ -35,8 +37,9 @@ def offenders_of(
     baseline: Mapping[str, BaselineFeature],
     files: Sequence[Path],
     plan: Plan,
+    executor: Executor,
 ) -> dict[Key, tuple[Offender, ...]]:
-    """Find records of each violation of a column; stop once there are ten of each."""
+    """Find up to ten records of each violation of a column, in the order of the files."""
     wanted: dict[Key, Choose] = {}
     for each in violations:
         feature = constraints.index.get(each.feature)
@@ -45,23 +48,41 @@ def offenders_of(
         choose = _choice(each.check, feature, profile.columns[feature.name], baseline)
         if choose is not None:
             wanted[each.feature, each.check] = choose
-    return _found(wanted, files, plan) if wanted else {}
+    return _found(wanted, files, plan, executor) if wanted else {}
 
 
 def _found(
-    wanted: Mapping[Key, Choose], files: Sequence[Path], plan: Plan
+    wanted: Mapping[Key, Choose], files: Sequence[Path], plan: Plan, executor: Executor
 ) -> dict[Key, tuple[Offender, ...]]:
+    parts: dict[int, dict[Key, list[Offender]]] = {}
+    first = {key: list[Offender]() for key in wanted}
+    known = 0  # so many files from the first on
+    for at, part in executor.map(partial(_of_file, wanted=wanted, plan=plan), files):
+        parts[at] = part
+        while known in parts:
+            for key, found in parts.pop(known).items():
+                first[key].extend(found[: OFFENDERS_MAX - len(first[key])])
+            known += 1
+        if _enough(first):
+            break
+    return {key: tuple(found) for key, found in first.items()}
+
+
+def _of_file(file: Path, wanted: Mapping[Key, Choose], plan: Plan) -> dict[Key, list[Offender]]:
     found: dict[Key, list[Offender]] = {key: [] for key in wanted}
-    tables = chain.from_iterable(placed_tables(file, plan) for file in files)
-    for places, columns in tables:
+    for places, columns in placed_tables(file, plan):
         for (name, check), choose in wanted.items():
             kept = found[name, check]
             if len(kept) < OFFENDERS_MAX:
                 texts = columns.get(name, pa.nulls(len(places), pa.string()))
                 kept.extend(_chosen(places, texts, choose, OFFENDERS_MAX - len(kept)))
-        if all(len(kept) == OFFENDERS_MAX for kept in found.values()):
+        if _enough(found):
             break
-    return {key: tuple(kept) for key, kept in found.items()}
+    return found
+
+
+def _enough(found: Mapping[Key, Sequence[Offender]]) -> bool:
+    return all(len(each) == OFFENDERS_MAX for each in found.values())
 
 
 def _chosen(
@@ -79,38 +100,56 @@ def _choice(
     check: str, feature: Feature, current: Summary, baseline: Mapping[str, BaselineFeature]
 ) -> Choose | None:
     if check == COMPLETENESS:
-        return lambda texts: pc.is_null(texts)
+        return _missing
     if check == DATA_TYPE:
-        return _of_another_type(feature.kind)
+        whole = INTEGRAL.pattern
+        pattern = whole if feature.kind is Kind.INTEGRAL else f"{whole}|{FRACTIONAL.pattern}"
+        return partial(_of_another_form, f"^(?:{pattern})$")
     if check == VALUES:
-        return _beyond(feature.domains)
+        return partial(_beyond, tuple(feature.domains))
     if check == DRIFT and feature.name in baseline:
         return _more_frequent(current, baseline[feature.name])
     return None
 
 
-def _of_another_type(kind: Kind) -> Choose:
-    whole = INTEGRAL.pattern
-    pattern = whole if kind is Kind.INTEGRAL else f"{whole}|{FRACTIONAL.pattern}"
-    return lambda texts: pc.invert(pc.match_substring_regex(texts, f"^(?:{pattern})$"))
+def _missing(texts: pa.StringArray) -> pa.BooleanArray:
+    return pc.is_null(texts)
 
 
-def _beyond(domains: Sequence[str]) -> Choose:
-    known = pa.array(domains, pa.string())
-    return lambda texts: pc.and_(pc.is_valid(texts), pc.invert(pc.is_in(texts, known)))
+def _of_another_form(pattern: str, texts: pa.StringArray) -> pa.BooleanArray:
+    return pc.invert(pc.match_substring_regex(texts, pattern))
+
+
+def _beyond(domains: Sequence[str], texts: pa.StringArray) -> pa.BooleanArray:
+    known = pc.is_in(texts, pa.array(domains, pa.string()))
+    return pc.and_(pc.is_valid(texts), pc.invert(known))
+
+
+def _equal(value: str, texts: pa.StringArray) -> pa.BooleanArray:
+    return pc.equal(texts, value)
+
+
+_NUMBER = f"^(?:{INTEGRAL.pattern}|{FRACTIONAL.pattern})$"
+
+
+def _within(low: float, high: float, texts: pa.StringArray) -> pa.BooleanArray:
+    plain = pc.fill_null(pc.match_substring_regex(texts, _NUMBER), fill_value=False)
+    numbers = np.full(len(texts), np.nan)
+    numbers[np.asarray(plain)] = numbers_of(texts.filter(plain))
+    return pa.array((numbers >= low) & (numbers <= high))
 
 
 def _more_frequent(current: Summary, baseline: BaselineFeature) -> Choose | None:
     """Choose the values whose share has grown most: a tenth of the range, or one category."""
     if baseline.sketch is not None:
-        return _within(*_grown_bucket(current, baseline))
+        return partial(_within, *_grown_bucket(current, baseline))
     counts = current.known_counts()
     if not counts or not baseline.categories:
         return None
     n, m = current.tally.present, sum(baseline.categories.values())
     known = baseline.categories
     grown = max(counts, key=lambda value: counts[value] / n - known.get(value, 0) / m)
-    return lambda texts: pc.equal(texts, grown)
+    return partial(_equal, grown)
 
 
 def _grown_bucket(current: Summary, baseline: BaselineFeature) -> tuple[float, float]:
@@ -125,15 +164,3 @@ def _grown_bucket(current: Summary, baseline: BaselineFeature) -> tuple[float, f
     )
     grown = buckets_of(sketch, low, high)[int(np.argmax(ours - before))]
     return grown["lower_bound"], grown["upper_bound"]
-
-
-def _within(low: float, high: float) -> Choose:
-    pattern = f"^(?:{INTEGRAL.pattern}|{FRACTIONAL.pattern})$"
-
-    def choose(texts: pa.StringArray) -> pa.BooleanArray:
-        plain = pc.fill_null(pc.match_substring_regex(texts, pattern), fill_value=False)
-        numbers = np.full(len(texts), np.nan)
-        numbers[np.asarray(plain)] = numbers_of(texts.filter(plain))
-        return pa.array((numbers >= low) & (numbers <= high))
-
-    return choose

@@ -149,7 +149,8 @@ def test_violations_do_not_hang_on_the_order_of_records(suggested: Path, tmp_pat
 def test_who_does_the_parts_does_not_show(
     suggested: Path, tmp_path: Path, make: Callable[[], Executor], memory: int
 ) -> None:
-    files = sorted(captured(tmp_path, list(ROWS), parts=5).rglob("*.jsonl"))
+    rows = [("x" if part > 1 else whole, part, word) for whole, part, word in ROWS]
+    files = sorted(captured(tmp_path, rows, parts=5).rglob("*.jsonl"))
     request = Request(
         "x",
         files,
@@ -163,6 +164,8 @@ def test_who_does_the_parts_does_not_show(
     alone = analyse(request, lambda *_: None, Here())
     assert found.statistics == alone.statistics
     assert found.violations == alone.violations
+    assert len(found.offenders["whole", "data_type_check"]) == 10
+    assert found.offenders == alone.offenders
     assert len(heard) == 5
     assert heard[-1][0] == heard[-1][1] == sum(file.stat().st_size for file in files)
 
