@@ -234,9 +234,7 @@ def placed_records(file: Path, plan: Plan) -> Iterator[Placed]:
             plain = batch.filter(pc.is_valid(batch["line"]))
             if len(plain):
                 yield _placed_plainly(plain, plan, file.name)
-            odd = batch["json"].drop_null()
-            if len(odd):
-                yield careful.placed(odd)
+            yield from careful.placed(batch["json"].drop_null())
 
 
 def _placed_plainly(batch: pa.RecordBatch, plan: Plan, place: str) -> Placed:

@@ -34,26 +34,22 @@ class CarefulReader:
     def profile(self, lines: pa.StringArray) -> Profile:
         """Sum up their rows."""
         refused: list[Reject] = []
-        read = self._read(lines, refused)
+        read = self._read(chain.from_iterable(_chunks(lines)), refused)
         columns, count = columns_of(chain.from_iterable(rows for _, rows in read))
         return replace(profile_of(columns, count, self._plan), rejects=rejects_of(refused))
 
-    def placed(self, lines: pa.StringArray) -> Placed:
+    def placed(self, lines: pa.StringArray) -> Iterator[Placed]:
         """Give their rows, each with its record's event id; what is refused is left out."""
-        events: list[str] = []
-
-        def told() -> Iterator[PlacedRow]:
-            for event, rows in self._read(lines, []):
-                events.extend([event] * len(rows))
-                yield from rows
-
-        columns, _ = columns_of(told())
-        return pa.array(events, pa.string()), columns
+        for chunk in _chunks(lines):
+            read = list(self._read(chunk, []))
+            columns, _ = columns_of(chain.from_iterable(rows for _, rows in read))
+            events = [event for event, rows in read for _ in rows]
+            yield pa.array(events, pa.string()), columns
 
     def _read(
-        self, lines: pa.StringArray, refused: list[Reject]
+        self, lines: Iterable[str], refused: list[Reject]
     ) -> Iterator[tuple[str, list[PlacedRow]]]:
-        for line in _in_chunks(lines):
+        for line in lines:
             try:
                 record = record_of(line.encode())
                 outcome = next(self._outcomes([record]))
@@ -72,9 +68,9 @@ def careful_reader(plan: Plan, place: str) -> Iterator[CarefulReader]:
         yield CarefulReader(plan, place, script.rows)
 
 
-def _in_chunks(lines: pa.StringArray) -> Iterator[str]:
+def _chunks(lines: pa.StringArray) -> Iterator[list[str]]:
     for at in range(0, len(lines), CHUNK_ROWS):
-        yield from lines.slice(at, CHUNK_ROWS).to_pylist()
+        yield lines.slice(at, CHUNK_ROWS).to_pylist()
 
 
 def _event_of(record: Document) -> str:

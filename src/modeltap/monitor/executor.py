@@ -8,7 +8,8 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor as PoolExecutor
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor, as_completed
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from threading import Thread
 from typing import Protocol, TypeVar
 
 from modeltap.tuning import collect_seldom
@@ -52,7 +53,7 @@ class Threads:
 class Processes:
     """Several processes of this machine, which end with the last part: for parts that are Python.
 
-    Function, units and parts are pickled.
+    They end with this process, too, however it ends. Function, units and parts are pickled.
     """
 
     def __init__(self, count: int) -> None:
@@ -61,20 +62,37 @@ class Processes:
     def map(
         self, function: Callable[[Unit], Part], units: Sequence[Unit]
     ) -> Iterator[tuple[int, Part]]:
-        pool = ProcessPoolExecutor(self._count, get_context("forkserver"), collect_seldom)
+        pool = ProcessPoolExecutor(self._count, get_context("forkserver"), _begin)
         yield from _pooled(pool, function, units)
+
+
+def _begin() -> None:
+    """Begin a process of a pool."""
+    Thread(target=_end_with_parent, daemon=True).start()
+    collect_seldom()
+
+
+def _end_with_parent() -> None:
+    """End when who asks for parts has ended.
+
+    Nobody says so where it was killed, or ended at once while this works at a part: it would wait
+    for its next one for ever.
+    """
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _pooled(
     pool: PoolExecutor, function: Callable[[Unit], Part], units: Sequence[Unit]
 ) -> Iterator[tuple[int, Part]]:
-    with pool:
-        indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
-        try:
-            for future in as_completed(list(indices)):
-                yield indices.pop(future), future.result()  # and nobody holds it here
-        finally:  # a part that failed, or nobody who wants the rest
-            pool.shutdown(wait=False, cancel_futures=True)
+    indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
+    try:
+        for future in as_completed(list(indices)):
+            yield indices.pop(future), future.result()  # and nobody holds it here
+    finally:  # a part that failed, or nobody who wants the rest: what is begun is waited for
+        pool.shutdown(cancel_futures=True)
 
 
 POOL_BYTES_MIN = 64 << 20

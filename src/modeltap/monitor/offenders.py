@@ -29,6 +29,8 @@ Choose = Callable[[pa.StringArray], pa.BooleanArray]
 Key = tuple[str, str]
 """Feature, check."""
 
+Found = dict[Key, list[Offender]]
+
 
 def offenders_of(
     violations: Sequence[Violation],
@@ -54,22 +56,29 @@ def offenders_of(
 def _found(
     wanted: Mapping[Key, Choose], files: Sequence[Path], plan: Plan, executor: Executor
 ) -> dict[Key, tuple[Offender, ...]]:
-    parts: dict[int, dict[Key, list[Offender]]] = {}
-    first = {key: list[Offender]() for key in wanted}
-    known = 0  # so many files from the first on
-    for at, part in executor.map(partial(_of_file, wanted=wanted, plan=plan), files):
-        parts[at] = part
-        while known in parts:
-            for key, found in parts.pop(known).items():
-                first[key].extend(found[: OFFENDERS_MAX - len(first[key])])
-            known += 1
-        if _enough(first):
-            break
-    return {key: tuple(found) for key, found in first.items()}
+    """Look at the first file, which mostly is enough, and else at others, several at once."""
+    look = partial(_of_file, wanted=wanted, plan=plan)
+    found = look(files[0])
+    if not _enough(found):
+        for part in _in_order(executor.map(look, files[1:])):
+            found = {key: [*found[key], *part[key]][:OFFENDERS_MAX] for key in wanted}
+            if _enough(found):
+                break
+    return {key: tuple(each) for key, each in found.items()}
 
 
-def _of_file(file: Path, wanted: Mapping[Key, Choose], plan: Plan) -> dict[Key, list[Offender]]:
-    found: dict[Key, list[Offender]] = {key: [] for key in wanted}
+def _in_order(parts: Iterator[tuple[int, Found]]) -> Iterator[Found]:
+    early: dict[int, Found] = {}
+    following = 0
+    for at, part in parts:
+        early[at] = part
+        while following in early:
+            yield early.pop(following)
+            following += 1
+
+
+def _of_file(file: Path, wanted: Mapping[Key, Choose], plan: Plan) -> Found:
+    found: Found = {key: [] for key in wanted}
     for places, columns in placed_tables(file, plan):
         for (name, check), choose in wanted.items():
             kept = found[name, check]
@@ -81,7 +90,7 @@ def _of_file(file: Path, wanted: Mapping[Key, Choose], plan: Plan) -> dict[Key, 
     return found
 
 
-def _enough(found: Mapping[Key, Sequence[Offender]]) -> bool:
+def _enough(found: Found) -> bool:
     return all(len(each) == OFFENDERS_MAX for each in found.values())
 
 

@@ -91,7 +91,7 @@ def test_rows_of_different_forms_keep_their_order(tmp_path: Path) -> None:
     ]
     careful = CarefulReader(PLAN, "part.jsonl")
     records = [text.decode() for text in lines]
-    _, columns = careful.placed(pa.array(records))
+    ((_, columns),) = careful.placed(pa.array(records))
     assert {name: column.to_pylist() for name, column in columns.items()} == {
         "label": ["0", "0", "1", "0.5"],
         "a": ["1", "2", None, "4"],
