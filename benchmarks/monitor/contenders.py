@@ -95,16 +95,14 @@ def _analysis(name: str, title: str, analyze: _Analyze, part: int = 1) -> Conten
 
 def _of_json() -> Contender:
     """Analyze the same records with bodies of JSON, each parsed for itself."""
-    of_csv = _analysis(JSON, "modeltap analyze, JSON", ours.analyze)
 
     def prepare(task: Task) -> None:
         write_json(task.given)
         _suggest(task)
 
     return replace(
-        of_csv,
+        _analysis(JSON, "modeltap analyze, JSON", ours.analyze_json),
         reads="records of JSON",
-        command=lambda task: ours.analyze(task.given, _baseline(task), task.folder, of_json=True),
         prepare=prepare,
         records_max=100_000,
     )

@@ -22,10 +22,19 @@ def baseline(rows: Path, output: Path) -> list[str]:
     return [*_MODELTAP, "baseline", str(rows), "--output", str(output)]
 
 
-def analyze(given: Input, against: Path, output: Path, *, of_json: bool = False) -> list[str]:
+def analyze(given: Input, against: Path, output: Path) -> list[str]:
     """Describe captured records and check them against a baseline: exact where memory allows."""
+    return _analyze(given.captured, against, output)
+
+
+def analyze_json(given: Input, against: Path, output: Path) -> list[str]:
+    """Do the same with the records whose bodies are JSON (`data.write_json`)."""
+    return _analyze(given.json, against, output)
+
+
+def _analyze(records: Path, against: Path, output: Path) -> list[str]:
     where = ["--baseline", str(against), "--output", str(output)]
-    return [*_MODELTAP, "analyze", str(given.json if of_json else given.captured), *where]
+    return [*_MODELTAP, "analyze", str(records), *where]
 
 
 def analyze_bounded(given: Input, against: Path, output: Path) -> list[str]:

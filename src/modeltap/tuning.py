@@ -30,7 +30,9 @@ def of_processor(described: str) -> dict[str, str]:
     """Give the variables for a processor, as Linux describes it.
 
     numpy's AVX-512 sort stores with COMPRESS, which AMD's optimization guide for Zen 4 says to
-    avoid: there a million doubles take six times as long as by AVX2. OpenJDK chooses alike.
+    avoid: there a million doubles take six times as long as by AVX2. OpenJDK chooses alike. To see:
+    `python -m timeit -s "import numpy as n; a = n.random.rand(10**6)" "n.sort(a)"`, with the
+    variable and without.
     """
     return {"NPY_DISABLE_CPU_FEATURES": "X86_V4"} if _ZEN_4.search(described) else {}
 

@@ -19,7 +19,7 @@ from modeltap.monitor.table import EXCERPT_CHARACTERS, Placed, profile_of
 from modeltap.nouns import Document
 
 CHUNK_ROWS = 4096
-"""So many records are Python's at a time: one takes ten times the memory that its text takes."""
+"""So many records are Python's objects at a time, and not a whole batch of the engine's."""
 
 Outcomes = Callable[[Iterable[Document]], Iterator[Outcome]]
 """What becomes of records before they are rows: nothing, or what a preprocessor makes of them."""

@@ -87,8 +87,8 @@ def _end_with_parent() -> None:
 def _pooled(
     pool: PoolExecutor, function: Callable[[Unit], Part], units: Sequence[Unit]
 ) -> Iterator[tuple[int, Part]]:
-    indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
     try:
+        indices = {pool.submit(function, unit): at for at, unit in enumerate(units)}
         for future in as_completed(list(indices)):
             yield indices.pop(future), future.result()  # and nobody holds it here
     finally:  # a part that failed, or nobody who wants the rest: what is begun is waited for

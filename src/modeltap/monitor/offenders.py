@@ -68,6 +68,7 @@ def _found(
 
 
 def _in_order(parts: Iterator[tuple[int, Found]]) -> Iterator[Found]:
+    """Give parts in the order of their files; one that comes early waits for those before it."""
     early: dict[int, Found] = {}
     following = 0
     for at, part in parts:

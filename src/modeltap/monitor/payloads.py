@@ -292,7 +292,7 @@ _WITHOUT_VALUE: Final = "an object or a list has no value"
 
 
 def _flattened_row(names: Names, values: tuple[Any, ...], nested: bool) -> Row:
-    """Give a row in which a value is none yet, but an object or a list."""
+    """Flatten a row in which a value is an object or a list. Raise `RecordRefused`."""
     if not nested:
         raise RecordRefused(
             "not_flat",

@@ -20,7 +20,7 @@ def described(vendor: str, family: int, best: str) -> str:
 vendor_id\t: {vendor}
 cpu family\t: {family}
 model\t\t: 17
-flags\t\t: fpu sse2 avx avx2 {best} avx512bw_not
+flags\t\t: fpu sse2 avx avx2 {best} rdpid
 
 processor\t: 1
 vendor_id\t: {vendor}
